@@ -1,0 +1,215 @@
+//! One client's life: let in, served until something ends it, told why, gone.
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use model::{CloseReason, Command};
+use protocol::{Codec, Probe, Protocol};
+use tracing::debug;
+
+use crate::app::ConnectionPermit;
+use crate::app::address::AddressPermit;
+use crate::app::rate::{Meter, Now, Rate};
+use crate::connection::assembly::{Assembly, Fed, Incoming};
+use crate::connection::outbox::Outbox;
+use crate::connection::scanner::Seen;
+use crate::connection::{Connection, Event, Who, bump, close};
+use crate::gateway::Place;
+use crate::session::{Session, Standing};
+use crate::shard::Shard;
+use crate::transport::{Transport, frame};
+
+/// A client that has been let in.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) who: Who,
+    pub(crate) transport: Transport,
+    /// What the client sent behind its handshake.
+    pub(crate) leftover: Bytes,
+    pub(crate) codec: Box<dyn Codec>,
+    pub(crate) commands: Vec<Command>,
+    pub(crate) standing: Standing,
+    pub(crate) permits: Permits,
+}
+
+/// The places that a connection takes; each is given back when this is dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held for what their drop gives back")]
+pub(crate) struct Permits {
+    pub(crate) app: ConnectionPermit,
+    pub(crate) gateway: Place,
+    pub(crate) address: AddressPermit,
+}
+
+/// Serves a client until it has gone.
+pub(crate) async fn open(shard: Rc<Shard>, opening: Opening) {
+    let connection = Rc::new(Connection::new(Rc::clone(&shard), opening.who, opening.transport));
+    let begun = tokio::time::Instant::now();
+    let permits = opening.permits;
+    let mut session = Session::new(Rc::clone(&connection), opening.codec, opening.standing);
+    session.greet();
+    for command in opening.commands {
+        session.handle(command).await;
+    }
+    let reason = serve(&connection, &mut session, &opening.leftover).await;
+    drop(session);
+    // Boxed, since it is rare and would make every connection's task as large as itself.
+    Box::pin(finish(&connection, reason)).await;
+    drop(permits);
+    log_end(&connection, reason, begun.elapsed());
+}
+
+/// Tells a client that was upgraded only to be told why not.
+pub(crate) async fn refuse(
+    shard: Rc<Shard>,
+    transport: Transport,
+    protocol: &'static dyn Protocol,
+    reason: CloseReason,
+) {
+    shard.counters.of(protocol).rejected(reason);
+    let words = close::last_words(&protocol.farewell(reason));
+    close::end(&transport, Outbox::default(), Some(words)).await;
+}
+
+async fn serve(connection: &Connection, session: &mut Session, leftover: &[u8]) -> CloseReason {
+    let mut reader = Reader::default();
+    if !leftover.is_empty() {
+        let fed = reader.feed(connection, session.is_echo(), leftover);
+        take(connection, session, fed).await;
+    }
+    loop {
+        match connection.event().await {
+            Event::Closing(reason) => return reason,
+            Event::Writable => connection.flush(),
+            Event::Probe => match connection.protocol.heartbeat().probe {
+                Probe::WebSocketPing => connection.send_own(frame::PING),
+                Probe::Message => session.probe(),
+            },
+            Event::Readable => {
+                if let Some(fed) = reader.read(connection, session.is_echo()) {
+                    take(connection, session, fed).await;
+                }
+            }
+        }
+    }
+}
+
+/// Acts on what one read brought, in order.
+async fn take(connection: &Connection, session: &mut Session, (fed, error): (Fed, Option<CloseReason>)) {
+    if !fed.output.is_empty() {
+        connection.send_own(&fed.output);
+    }
+    for incoming in fed.incoming {
+        match incoming {
+            Incoming::Frame(_) if connection.is_closing() => break,
+            Incoming::Frame(frame) => session.receive(frame).await,
+            Incoming::Control => {}
+            Incoming::Close => connection.close(CloseReason::ClientClosed),
+        }
+    }
+    if let Some(reason) = error {
+        connection.close(reason);
+    }
+}
+
+/// The reading half: between messages it holds no memory but this.
+#[derive(Debug, Default)]
+struct Reader {
+    assembly: Assembly,
+    frames: Meter,
+    control_frames: Meter,
+}
+
+impl Reader {
+    /// Reads once into the shard's buffer and feeds what came.
+    fn read(&mut self, connection: &Connection, echo: bool) -> Option<(Fed, Option<CloseReason>)> {
+        let shard = &connection.shard;
+        let mut scratch = shard.scratch.borrow_mut();
+        match connection.transport.try_read(&mut scratch) {
+            Ok(0) => connection.close(CloseReason::Gone),
+            Ok(n) => return Some(self.feed(connection, echo, &scratch[..n])),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => connection.close(CloseReason::Gone),
+        }
+        None
+    }
+
+    fn feed(
+        &mut self,
+        connection: &Connection,
+        echo: bool,
+        input: &[u8],
+    ) -> (Fed, Option<CloseReason>) {
+        let shard = &connection.shard;
+        let clock = &connection.clock;
+        clock.heard.set(shard.now());
+        clock.probed.set(None);
+        bump(&connection.tally.bytes_in, input.len() as u64);
+        connection.counters().bytes_in.add(input.len() as u64);
+
+        let (limits, now) = (&shard.limits, Now::read());
+        let Self { assembly, frames, control_frames } = self;
+        let judge = |seen| match seen {
+            _ if echo => Ok(()),
+            Seen::Control => charge(control_frames, now, limits.control_frames_per_second),
+            Seen::Data { .. } => charge(frames, now, limits.frames_per_second),
+        };
+        let frame_limits = if echo { limits.echo_frames } else { limits.frames };
+        let mut fed = Fed::default();
+        let mut spare = shard.spare.borrow_mut();
+        let error = assembly.feed(input, frame_limits, &mut spare, judge, &mut fed).err();
+        drop(spare);
+        self.watch(connection, fed.incoming.iter().any(|i| matches!(i, Incoming::Frame(_))));
+        (fed, error)
+    }
+
+    /// Has the timer watch a message that is open, from when it began.
+    fn watch(&self, connection: &Connection, completed: bool) {
+        let (clock, shard) = (&connection.clock, &connection.shard);
+        if self.assembly.is_idle() {
+            clock.assembling.set(None);
+        } else if completed || clock.assembling.get().is_none() {
+            let now = shard.now();
+            clock.assembling.set(Some(now));
+            shard.schedule(connection, now + shard.limits.message_ticks);
+        }
+    }
+}
+
+fn charge(meter: &mut Meter, now: Now, per_second: u32) -> Result<(), CloseReason> {
+    meter.charge(now, Rate::new(per_second), 1).map_err(|_| CloseReason::RateLimited)
+}
+
+async fn finish(connection: &Connection, reason: CloseReason) {
+    let mut outbox = connection.outbox.take();
+    let words = match reason {
+        CloseReason::Gone => return,
+        // tungstenite has echoed the client's own close frame.
+        CloseReason::ClientClosed => None,
+        _ => Some(close::last_words(&connection.protocol.farewell(reason))),
+    };
+    if reason == CloseReason::SlowConsumer {
+        outbox.cut();
+    }
+    close::end(&connection.transport, outbox, words).await;
+}
+
+/// The one line that a connection leaves.
+fn log_end(connection: &Connection, reason: CloseReason, lived: std::time::Duration) {
+    let tally = &connection.tally;
+    debug!(
+        event = "connection.closed",
+        app = connection.app.config().code.as_str(),
+        connection = %connection.id,
+        protocol = connection.protocol.name(),
+        reason = reason.word(),
+        duration_ms = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX),
+        messages_in = tally.messages_in.get(),
+        messages_out = tally.messages_out.get(),
+        bytes_in = tally.bytes_in.get(),
+        bytes_out = tally.bytes_out.get(),
+        dropped = tally.dropped.get(),
+        "connection closed"
+    );
+}

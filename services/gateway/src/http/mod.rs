@@ -1,0 +1,235 @@
+//! The public listener: accepts sockets, ends TLS, reads requests within bounds, and routes each to
+//! a dialect's upgrade, a server-side API, or nowhere.
+
+mod api;
+mod body;
+mod calls;
+mod dialect_api;
+mod problem;
+mod tls;
+mod upgrade;
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Method, Request, StatusCode, Uri, Version, header};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use model::Reason;
+use protocol::{Handshake, PROTOCOLS};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tracing::{debug, warn};
+
+use crate::app::address::client_address;
+use crate::shard::Shard;
+
+pub(crate) use tls::{Acceptor, acceptor};
+pub use tls::TlsError;
+
+pub(crate) type Response = hyper::Response<Full<Bytes>>;
+
+/// A page of the process that embeds the gateway (`wharf dev`), asked for what nobody else owns.
+pub trait Page: Debug + Send + Sync + 'static {
+    /// `host` is the request's Host header, `client` the socket's other end.
+    fn get(&self, path: &str, host: &str, client: IpAddr) -> Option<(&'static str, Bytes)>;
+}
+
+/// One request's circumstances.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    pub(crate) socket: SocketAddr,
+    pub(crate) tls: bool,
+}
+
+/// Accepts until the gateway stops.
+pub(crate) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
+    const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+    let stopping = shard.gateway.stopping.clone();
+    let places = handshake_places(&shard);
+    loop {
+        let place = Arc::clone(&places).acquire_owned();
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return,
+            accepted = async { (place.await, listener.accept().await) } => accepted,
+        };
+        match accepted {
+            (Ok(place), Ok((socket, peer))) => {
+                shard.spawn(serve(Rc::clone(&shard), socket, peer, place));
+            }
+            (_, Err(error)) => {
+                // Out of descriptors, mostly: accepting goes on when some come back.
+                warn!(event = "accept.failed", error = %error, "could not accept a connection");
+                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+            }
+            (Err(_), _) => return,
+        }
+    }
+}
+
+/// Each shard has its share of the gateway's handshakes in flight.
+fn handshake_places(shard: &Shard) -> Arc<Semaphore> {
+    let config = &shard.gateway.config;
+    Arc::new(Semaphore::new(config.limits.handshakes_in_flight_max.div_ceil(config.shards)))
+}
+
+async fn serve(
+    shard: Rc<Shard>,
+    socket: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+) {
+    if prepare(&socket).is_err() {
+        return;
+    }
+    let peer = Peer { socket: address, tls: shard.gateway.tls.is_some() };
+    match &shard.gateway.tls {
+        None => serve_http(shard, socket, peer, place).await,
+        Some(acceptor) => {
+            let within = shard.gateway.config.limits.tls_handshake_timeout;
+            match tokio::time::timeout(within, acceptor.0.accept(socket)).await {
+                Ok(Ok(stream)) => serve_http(shard, stream, peer, place).await,
+                Ok(Err(error)) => debug!(event = "tls.refused", error = %error, "no TLS handshake"),
+                Err(_) => debug!(event = "tls.timeout", "the TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+/// Without it an unread socket swallows 4 MB before a slow client is noticed.
+fn prepare(socket: &TcpStream) -> std::io::Result<()> {
+    const UNSENT_BYTES: u32 = 16 * 1024;
+    socket.set_nodelay(true)?;
+    socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
+async fn serve_http<S>(shard: Rc<Shard>, stream: S, peer: Peer, place: OwnedSemaphorePermit)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let limits = &shard.gateway.config.limits;
+    #[expect(clippy::disallowed_methods, reason = "the one server, with timer and limits")]
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake_timeout)
+        .max_headers(limits.headers_max)
+        .max_header_size(limits.header_bytes_max);
+    // The first answer ends the handshake; what follows on the socket is API traffic.
+    let place = RefCell::new(Some(place));
+    let stopping = shard.gateway.stopping.clone();
+    let service = service_fn(|request| {
+        let (shard, place) = (Rc::clone(&shard), place.take());
+        async move {
+            let response = route(&shard, peer, request).await;
+            drop(place);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => served,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = served {
+        debug!(event = "http.ended", error = %error, "an HTTP connection ended early");
+    }
+}
+
+async fn route(shard: &Rc<Shard>, peer: Peer, request: Request<Incoming>) -> Response {
+    if let Err(refused) = check(shard, &request) {
+        return refused;
+    }
+    let path = String::from(request.uri().path());
+    let id = shard.gateway.connection_id();
+    let handshake =
+        Handshake { path: &path, query: request.uri().query().unwrap_or(""), connection: id };
+    for &protocol in PROTOCOLS {
+        if let Some(accepted) = protocol.accept(&handshake) {
+            let asked = upgrade::Asked { protocol, accepted, id, peer };
+            return upgrade::upgrade(shard, request, asked).await;
+        }
+    }
+    for &protocol in PROTOCOLS {
+        if let Some(api) = protocol.server_api().filter(|api| api.owns(&path)) {
+            return dialect_api::serve(shard, api, request).await;
+        }
+    }
+    if path.starts_with(api::PREFIX) {
+        return api::serve(shard, request).await;
+    }
+    page(shard, peer, &request).unwrap_or_else(|| {
+        let detail = "nothing is served here; clients connect at /app/<key> or /a/<app>/raw, \
+                      servers publish at /v1/apps/<app>/publish";
+        problem::response(&shard.gateway, StatusCode::NOT_FOUND, Reason::NotFound.word(), detail)
+    })
+}
+
+fn page(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> Option<Response> {
+    let page = shard.gateway.page.as_ref().filter(|_| request.method() == Method::GET)?;
+    let host = request.headers().get(header::HOST)?.to_str().ok()?;
+    let (content_type, body) = page.get(request.uri().path(), host, peer.socket.ip())?;
+    let response = hyper::Response::builder()
+        .header(header::CONTENT_TYPE, content_type)
+        .header(header::CACHE_CONTROL, "no-store")
+        .body(Full::new(body));
+    Some(response.expect("a content type is a header value"))
+}
+
+/// What hyper lets pass and we do not: RFC 9112, sections 3.2 and 6.
+fn check(shard: &Shard, request: &Request<Incoming>) -> Result<(), Response> {
+    let bad = |detail: &str| {
+        let code = Reason::BadMessage.word();
+        problem::closing(&shard.gateway, StatusCode::BAD_REQUEST, code, detail)
+    };
+    let headers = request.headers();
+    if target_bytes(request.uri()) > shard.gateway.config.limits.target_bytes_max {
+        let detail = "the request target is too long";
+        return Err(problem::closing(
+            &shard.gateway,
+            StatusCode::URI_TOO_LONG,
+            Reason::TooLarge.word(),
+            detail,
+        ));
+    }
+    if request.version() != Version::HTTP_11 {
+        return Err(bad("use HTTP/1.1"));
+    }
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return Err(bad("send exactly one Host header"));
+    };
+    if request.uri().authority().is_some_and(|authority| authority.as_str() != host) {
+        return Err(bad("the request target names another host than the Host header"));
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING)
+    {
+        return Err(bad("send Content-Length or Transfer-Encoding, not both"));
+    }
+    Ok(())
+}
+
+fn target_bytes(uri: &Uri) -> usize {
+    uri.path_and_query().map_or(0, |target| target.as_str().len())
+}
+
+/// Who is really there: the socket's other end, or whom trusted proxies say they speak for.
+pub(crate) fn client_ip(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> IpAddr {
+    let forwarded = request.headers().get_all("x-forwarded-for");
+    let values: Vec<&[u8]> = forwarded.iter().map(|value| value.as_bytes()).collect();
+    let trusted = &shard.gateway.config.trusted_proxies;
+    client_address(peer.socket.ip(), values.into_iter(), trusted)
+}
