@@ -1,3 +1,4 @@
 //! Integration tests: one binary, a module per promise.
 
 mod smoke;
+mod tidy;

@@ -14,7 +14,7 @@ use crate::app::address::Addresses;
 use crate::app::directory::Directory;
 use crate::app::rate::{Now, Rate, RateLimit};
 use crate::config::Checked;
-use crate::http::{Acceptor, Page};
+use crate::http::{Acceptor, ApiShared, Page};
 use crate::metrics::{Counters, Instruments};
 use crate::shard::inbox::Inboxes;
 
@@ -35,6 +35,7 @@ pub(crate) struct Gateway {
     /// Cancelled when nothing new is accepted any more.
     pub(crate) stopping: CancellationToken,
     pub(crate) page: Option<Arc<dyn Page>>,
+    pub(crate) api: ApiShared,
     random: SystemRandom,
 }
 
@@ -113,6 +114,7 @@ impl Gateway {
             tls: ingredients.tls,
             stopping: CancellationToken::new(),
             page: ingredients.page,
+            api: ApiShared::new(config.limits.api_requests_in_flight_max),
             random: SystemRandom::new(),
             config,
         }

@@ -130,9 +130,10 @@ impl Running {
         }
     }
 
-    /// Lets the broker let go of what has aged; about once a second.
+    /// Lets the broker and the API let go of what has aged; about once a second.
     pub fn sweep(&self) {
         self.gateway.broker.sweep();
+        self.gateway.api.idempotency.sweep();
     }
 }
 

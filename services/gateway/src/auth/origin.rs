@@ -97,7 +97,7 @@ pub fn normalise(text: &str) -> Result<String, OriginError> {
     }
     let (host, port) = split_port(authority)?;
     check_host(host)?;
-    let port = port.map(|digits| parse_port(digits)).transpose()?;
+    let port = port.map(parse_port).transpose()?;
     Ok(match port {
         Some(port) if Some(port) != own_port(scheme) => format!("{scheme}://{host}:{port}"),
         _ => format!("{scheme}://{host}"),

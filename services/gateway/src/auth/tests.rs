@@ -324,62 +324,50 @@ fn origins_have_one_spelling() {
     }
 }
 
+const APP: &[&str] = &["https://app.example.com"];
+const NULL: &[&str] = &["null"];
+const NONE: &[&str] = &[];
+const REFUSED: Result<(), OriginRefusal> = Err(OriginRefusal::NotListed);
+const MALFORMED: Result<(), OriginRefusal> = Err(OriginRefusal::Malformed);
+type Row =
+    (&'static str, &'static [&'static str], &'static [&'static [u8]], Result<(), OriginRefusal>);
+const ORIGINS: &[Row] = &[
+    ("listed", APP, &[b"https://app.example.com"], Ok(())),
+    ("H-22", APP, &[b"https://other.example"], REFUSED),
+    ("H-23", APP, &[b"https://app.example.com.evil.io"], REFUSED),
+    ("H-24", APP, &[b"https://evilapp.example.com"], REFUSED),
+    ("H-24 subdomain", APP, &[b"https://x.app.example.com"], REFUSED),
+    ("H-25 port", APP, &[b"https://app.example.com:8443"], REFUSED),
+    ("H-25 scheme", APP, &[b"http://app.example.com"], REFUSED),
+    ("H-25 scheme, its port", APP, &[b"http://app.example.com:443"], REFUSED),
+    ("H-26 capitals", APP, &[b"HTTPS://APP.example.COM"], Ok(())),
+    ("H-26 default port", APP, &[b"https://app.example.com:443"], Ok(())),
+    ("H-27 null", APP, &[b"null"], REFUSED),
+    ("H-27 null listed", NULL, &[b"null"], Ok(())),
+    ("H-27 only null listed", NULL, &[b"https://app.example.com"], REFUSED),
+    ("H-28 two headers", APP, &[b"https://app.example.com", b"https://app.example.com"], MALFORMED),
+    ("H-28 two headers, no list", NONE, &[b"https://a.example", b"https://b.example"], MALFORMED),
+    ("H-28 comma", APP, &[b"https://app.example.com, https://evil.io"], MALFORMED),
+    ("H-29 IDN", APP, &["https://аpp.example.com".as_bytes()], REFUSED),
+    ("H-29 punycode", APP, &[b"https://xn--pp-6kc.example.com"], REFUSED),
+    ("H-29 full stop of another script", APP, &["https://app。example.com".as_bytes()], REFUSED),
+    ("H-30", APP, &[b"https://app.example.com\xff"], MALFORMED),
+    ("H-30 no list", NONE, &[b"\xff"], MALFORMED),
+    ("H-31", APP, &[], Ok(())),
+    ("no list", NONE, &[b"https://anyone.example"], Ok(())),
+    ("no list, null", NONE, &[b"null"], Ok(())),
+    ("trailing dot", APP, &[b"https://app.example.com."], REFUSED),
+    ("trailing slash", APP, &[b"https://app.example.com/"], REFUSED),
+    ("user info", APP, &[b"https://app.example.com@evil.io"], REFUSED),
+    ("space before", APP, &[b" https://app.example.com"], REFUSED),
+    ("empty", APP, &[b""], REFUSED),
+    ("star", APP, &[b"*"], REFUSED),
+];
+
 /// H-22 to H-31.
 #[test]
 fn origins_are_matched_exactly() {
-    const APP: &[&str] = &["https://app.example.com"];
-    const NULL: &[&str] = &["null"];
-    const NONE: &[&str] = &[];
-    const REFUSED: Result<(), OriginRefusal> = Err(OriginRefusal::NotListed);
-    const MALFORMED: Result<(), OriginRefusal> = Err(OriginRefusal::Malformed);
-    let rows: &[(&str, &[&str], &[&[u8]], Result<(), OriginRefusal>)] = &[
-        ("listed", APP, &[b"https://app.example.com"], Ok(())),
-        ("H-22", APP, &[b"https://other.example"], REFUSED),
-        ("H-23", APP, &[b"https://app.example.com.evil.io"], REFUSED),
-        ("H-24", APP, &[b"https://evilapp.example.com"], REFUSED),
-        ("H-24 subdomain", APP, &[b"https://x.app.example.com"], REFUSED),
-        ("H-25 port", APP, &[b"https://app.example.com:8443"], REFUSED),
-        ("H-25 scheme", APP, &[b"http://app.example.com"], REFUSED),
-        ("H-25 scheme, its port", APP, &[b"http://app.example.com:443"], REFUSED),
-        ("H-26 capitals", APP, &[b"HTTPS://APP.example.COM"], Ok(())),
-        ("H-26 default port", APP, &[b"https://app.example.com:443"], Ok(())),
-        ("H-27 null", APP, &[b"null"], REFUSED),
-        ("H-27 null listed", NULL, &[b"null"], Ok(())),
-        ("H-27 only null listed", NULL, &[b"https://app.example.com"], REFUSED),
-        (
-            "H-28 two headers",
-            APP,
-            &[b"https://app.example.com", b"https://app.example.com"],
-            MALFORMED,
-        ),
-        (
-            "H-28 two headers, no list",
-            NONE,
-            &[b"https://a.example", b"https://b.example"],
-            MALFORMED,
-        ),
-        ("H-28 comma", APP, &[b"https://app.example.com, https://evil.io"], MALFORMED),
-        ("H-29 IDN", APP, &["https://аpp.example.com".as_bytes()], REFUSED),
-        ("H-29 punycode", APP, &[b"https://xn--pp-6kc.example.com"], REFUSED),
-        (
-            "H-29 full stop of another script",
-            APP,
-            &["https://app。example.com".as_bytes()],
-            REFUSED,
-        ),
-        ("H-30", APP, &[b"https://app.example.com\xff"], MALFORMED),
-        ("H-30 no list", NONE, &[b"\xff"], MALFORMED),
-        ("H-31", APP, &[], Ok(())),
-        ("no list", NONE, &[b"https://anyone.example"], Ok(())),
-        ("no list, null", NONE, &[b"null"], Ok(())),
-        ("trailing dot", APP, &[b"https://app.example.com."], REFUSED),
-        ("trailing slash", APP, &[b"https://app.example.com/"], REFUSED),
-        ("user info", APP, &[b"https://app.example.com@evil.io"], REFUSED),
-        ("space before", APP, &[b" https://app.example.com"], REFUSED),
-        ("empty", APP, &[b""], REFUSED),
-        ("star", APP, &[b"*"], REFUSED),
-    ];
-    for (name, listed, headers, expected) in rows {
+    for (name, listed, headers, expected) in ORIGINS {
         let app = app(Vec::new(), listed);
         assert_eq!(origin::allowed(&app, headers.iter().copied()), *expected, "{name}");
     }

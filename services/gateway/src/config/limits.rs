@@ -110,8 +110,6 @@ limits! {
     tls_handshake_timeout: Span = Span::from_secs(5), Span::from_millis(100) => Span::from_secs(15);
     /// Handshakes at once in the whole gateway; more wait in the kernel's backlog.
     handshakes_in_flight_max: usize = 256, 1 => 65_536;
-    /// Silence of an HTTP connection between requests, after which it is closed.
-    keep_alive_timeout: Span = Span::from_secs(60), Span::from_secs(1) => Span::from_secs(600);
 
     /// One frame of a client; beyond it close code 1009.
     frame_bytes_max: ByteSize = ByteSize::kib(64), ByteSize::kib(1) => ByteSize::mib(1);

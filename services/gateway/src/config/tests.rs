@@ -107,82 +107,78 @@ fn stall_timeout_ends_before_any_heartbeat() {
     assert!(most.as_duration() < Duration::from_secs(35));
 }
 
+/// Row of the catalogue, file, parts of the error.
+type Fault = (&'static str, &'static str, &'static [&'static str]);
+
+const FAULTS: &[Fault] = &[
+    ("C-02", "listen = [", &["gateway.toml:1", "invalid TOML"]),
+    ("C-02", "shards = 1\nshards = 2", &["gateway.toml:2", "duplicate key"]),
+    ("C-03", "shard = 4", &["shard: unknown key", "did you mean `shards`?"]),
+    (
+        "C-03",
+        "[limits]\nmax_conection = 4",
+        &["gateway.toml:2", "limits.max_conection: unknown key"],
+    ),
+    (
+        "C-03",
+        "[limits]\nconections_max = 4",
+        &["limits.conections_max", "did you mean `connections_max`?"],
+    ),
+    ("C-04", "shards = \"four\"", &["shards: has the wrong type"]),
+    ("C-04", "shards = -1", &["shards"]),
+    ("C-04", "[limits]\nframe_bytes_max = \"64KB\"", &["limits.frame_bytes_max", "KiB"]),
+    ("C-04", "[limits]\nmessage_timeout = 10", &["limits.message_timeout", "unit missing"]),
+    ("C-04", "[limits]\nmessage_timeout = \"-1s\"", &["cannot be negative"]),
+    ("C-04", "[limits]\ninbox_bytes_max = \"99999999999TiB\"", &["limits.inbox_bytes_max"]),
+    ("C-04", "[log]\nformat = \"xml\"", &["log.format: unknown value", "pretty, json"]),
+    ("C-05", "shards = 257", &["shards: 257 is out of range", "from 0 to "]),
+    ("C-05", "forwarded_hops_max = 0", &["forwarded_hops_max: 0", "from 1 to 32"]),
+    ("C-05", "[shutdown]\nwindow = \"2h\"", &["shutdown.window", "from 0s to 1h"]),
+    (
+        "C-06",
+        "[limits]\nqueue_bytes_max = \"8KiB\"",
+        &[
+            "limits.queue_bytes_max: 8KiB is smaller than limits.message_bytes_max, 64KiB",
+            "or lower",
+        ],
+    ),
+    (
+        "C-06",
+        "[limits]\nframe_bytes_max = \"128KiB\"",
+        &["limits.message_bytes_max: 64KiB is smaller than limits.frame_bytes_max, 128KiB"],
+    ),
+    (
+        "C-06",
+        "[limits]\nheader_bytes_max = \"1KiB\"",
+        &["limits.header_bytes_max: 1KiB is smaller than limits.target_bytes_max, 4KiB"],
+    ),
+    ("C-07", "listen = [\"127.0.0.1:80\", \"127.0.0.1:80\"]", &["listen[1]", "listed twice"]),
+    (
+        "C-07",
+        "listen = \"127.0.0.1:90\"\nadmin_listen = \"127.0.0.1:90\"",
+        &["admin_listen: 127.0.0.1:90 is also in listen"],
+    ),
+    ("C-08", "[tls]\ncertificate = \"a.pem\"", &["tls.key: is missing"]),
+    ("C-08", "[tls]\nkey = \"a.pem\"", &["tls.certificate: is missing"]),
+    (
+        "C-11",
+        "listen = \"0.0.0.0:8080\"",
+        &["listen: 0.0.0.0:8080 is not a loopback", "allow_insecure = true"],
+    ),
+    ("C-11", "listen = [\"127.0.0.1:80\", \"[::]:80\"]", &["[::]:80 is not a loopback"]),
+    ("listen", "listen = []", &["listen: has 0 addresses"]),
+    ("listen", "listen = \"localhost:8080\"", &["listen[0]: is not an IP", "127.0.0.1:8080"]),
+    ("listen", "listen = 8080", &["listen: has the wrong type"]),
+    ("admin", "admin_listen = \"8081\"", &["admin_listen: is not an IP"]),
+    ("proxies", "trusted_proxies = [\"10.0.0.1/8\"]", &["trusted_proxies[0]", "write 10.0.0.0/8"]),
+    ("proxies", "trusted_proxies = [\"::/129\"]", &["trusted_proxies[0]", "at most 128"]),
+    ("proxies", "trusted_proxies = [\"proxy\"]", &["trusted_proxies[0]: is not an address"]),
+    ("proxies", "trusted_proxies = [\"10.0.0.0/+8\"]", &["trusted_proxies[0]: is not an address"]),
+];
+
 #[test]
 fn faults_name_the_key_and_the_fix() {
-    let rows: &[(&str, &str, &[&str])] = &[
-        ("C-02", "listen = [", &["gateway.toml:1", "invalid TOML"]),
-        ("C-02", "shards = 1\nshards = 2", &["gateway.toml:2", "duplicate key"]),
-        ("C-03", "shard = 4", &["shard: unknown key", "did you mean `shards`?"]),
-        (
-            "C-03",
-            "[limits]\nmax_conection = 4",
-            &["gateway.toml:2", "limits.max_conection: unknown key"],
-        ),
-        (
-            "C-03",
-            "[limits]\nconections_max = 4",
-            &["limits.conections_max", "did you mean `connections_max`?"],
-        ),
-        ("C-04", "shards = \"four\"", &["shards: has the wrong type"]),
-        ("C-04", "shards = -1", &["shards"]),
-        ("C-04", "[limits]\nframe_bytes_max = \"64KB\"", &["limits.frame_bytes_max", "KiB"]),
-        ("C-04", "[limits]\nmessage_timeout = 10", &["limits.message_timeout", "unit missing"]),
-        ("C-04", "[limits]\nmessage_timeout = \"-1s\"", &["cannot be negative"]),
-        ("C-04", "[limits]\ninbox_bytes_max = \"99999999999TiB\"", &["limits.inbox_bytes_max"]),
-        ("C-04", "[log]\nformat = \"xml\"", &["log.format: unknown value", "pretty, json"]),
-        ("C-05", "shards = 257", &["shards: 257 is out of range", "from 0 to "]),
-        ("C-05", "forwarded_hops_max = 0", &["forwarded_hops_max: 0", "from 1 to 32"]),
-        ("C-05", "[shutdown]\nwindow = \"2h\"", &["shutdown.window", "from 0s to 1h"]),
-        (
-            "C-06",
-            "[limits]\nqueue_bytes_max = \"8KiB\"",
-            &[
-                "limits.queue_bytes_max: 8KiB is smaller than limits.message_bytes_max, 64KiB",
-                "or lower",
-            ],
-        ),
-        (
-            "C-06",
-            "[limits]\nframe_bytes_max = \"128KiB\"",
-            &["limits.message_bytes_max: 64KiB is smaller than limits.frame_bytes_max, 128KiB"],
-        ),
-        (
-            "C-06",
-            "[limits]\nheader_bytes_max = \"1KiB\"",
-            &["limits.header_bytes_max: 1KiB is smaller than limits.target_bytes_max, 4KiB"],
-        ),
-        ("C-07", "listen = [\"127.0.0.1:80\", \"127.0.0.1:80\"]", &["listen[1]", "listed twice"]),
-        (
-            "C-07",
-            "listen = \"127.0.0.1:90\"\nadmin_listen = \"127.0.0.1:90\"",
-            &["admin_listen: 127.0.0.1:90 is also in listen"],
-        ),
-        ("C-08", "[tls]\ncertificate = \"a.pem\"", &["tls.key: is missing"]),
-        ("C-08", "[tls]\nkey = \"a.pem\"", &["tls.certificate: is missing"]),
-        (
-            "C-11",
-            "listen = \"0.0.0.0:8080\"",
-            &["listen: 0.0.0.0:8080 is not a loopback", "allow_insecure = true"],
-        ),
-        ("C-11", "listen = [\"127.0.0.1:80\", \"[::]:80\"]", &["[::]:80 is not a loopback"]),
-        ("listen", "listen = []", &["listen: has 0 addresses"]),
-        ("listen", "listen = \"localhost:8080\"", &["listen[0]: is not an IP", "127.0.0.1:8080"]),
-        ("listen", "listen = 8080", &["listen: has the wrong type"]),
-        ("admin", "admin_listen = \"8081\"", &["admin_listen: is not an IP"]),
-        (
-            "proxies",
-            "trusted_proxies = [\"10.0.0.1/8\"]",
-            &["trusted_proxies[0]", "write 10.0.0.0/8"],
-        ),
-        ("proxies", "trusted_proxies = [\"::/129\"]", &["trusted_proxies[0]", "at most 128"]),
-        ("proxies", "trusted_proxies = [\"proxy\"]", &["trusted_proxies[0]: is not an address"]),
-        (
-            "proxies",
-            "trusted_proxies = [\"10.0.0.0/+8\"]",
-            &["trusted_proxies[0]: is not an address"],
-        ),
-    ];
-    for (id, toml, parts) in rows {
+    for (id, toml, parts) in FAULTS {
         let error = check(toml).expect_err(id).to_string();
         for part in *parts {
             assert!(error.contains(part), "{id}: {toml}\nwithout {part:?}: {error}");
@@ -211,10 +207,11 @@ fn plain_listeners_are_open_only_where_that_was_said() {
 
 #[test]
 fn environment_lies_over_the_file() {
-    let variables = [("GATEWAY__LIMITS__CONNECTIONS_MAX", "7"), ("GATEWAY__LISTEN", "[::1]:9")];
+    let variables =
+        [("WHARF_GATEWAY__LIMITS__CONNECTIONS_MAX", "7"), ("WHARF_GATEWAY__LISTEN", "[::1]:9")];
     let config: Config = runtime::config::load_from(
         None,
-        "GATEWAY",
+        "WHARF_GATEWAY",
         variables.map(|(name, value)| (name.into(), value.into())),
     )
     .unwrap();

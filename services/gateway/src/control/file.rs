@@ -45,7 +45,7 @@ pub fn load(path: &Path) -> Result<(Vec<App>, Vec<Warning>), Error> {
         let fault = config::Error::in_file(path, "has no app", "add an [[app]] with a [[app.key]]");
         return Err(Error::of_file(fault));
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let mut taken = Taken::default();
     let mut apps = Vec::with_capacity(file.app.len());
     for (index, entry) in file.app.into_iter().enumerate() {
@@ -239,7 +239,7 @@ impl AppEntry {
             keys: check_keys(place, self.key, warnings)?,
             api_keys: check_api_keys(place, self.api_key)?,
             limits: self.limits.in_range(&place.key("limits"))?,
-            rules: check_rules(place, self.rule)?,
+            rules: check_rules(place, &self.rule)?,
         })
     }
 }
@@ -270,7 +270,7 @@ fn check_dialects(
 }
 
 fn check_origins(place: &Place<'_>, texts: &[String]) -> Result<Vec<String>, config::Error> {
-    check_range(&place.key("allowed_origins (their number)"), &texts.len(), 0..=ORIGINS_MAX)?;
+    check_range(&place.key("allowed_origins"), &texts.len(), 0..=ORIGINS_MAX)?;
     let mut origins: Vec<String> = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
         let origin = origin::normalise(text).map_err(|error| {
@@ -294,7 +294,7 @@ fn check_keys(
     if entries.is_empty() {
         return Err(place.fault("key", "is missing", "add a [[app.key]] with key and secret"));
     }
-    check_range(&place.key("key (their number)"), &entries.len(), 1..=KEYS_MAX)?;
+    check_range(&place.key("key"), &entries.len(), 1..=KEYS_MAX)?;
     let mut keys = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
@@ -360,7 +360,7 @@ fn is_placeholder(secret: &str) -> bool {
         .collect();
     let first = secret.chars().next();
     let monotone = secret.chars().all(|letter| Some(letter) == first);
-    let words = ["changeme", "placeholder", "replaceme", "yoursecret", "todo"];
+    let words = ["changeme", "placeholder", "replaceme", "yoursecret"];
     monotone || words.iter().any(|word| letters.starts_with(word) || letters.ends_with(word))
 }
 
@@ -368,7 +368,7 @@ fn check_api_keys(
     place: &Place<'_>,
     entries: Vec<ApiKeyEntry>,
 ) -> Result<Vec<ApiKey>, config::Error> {
-    check_range(&place.key("api_key (their number)"), &entries.len(), 0..=KEYS_MAX)?;
+    check_range(&place.key("api_key"), &entries.len(), 0..=KEYS_MAX)?;
     let mut keys = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         if !bearer::is_key_id(&entry.key_id) {
@@ -390,8 +390,8 @@ fn check_api_keys(
     Ok(keys)
 }
 
-fn check_rules(place: &Place<'_>, entries: Vec<RuleEntry>) -> Result<RuleSet, config::Error> {
-    check_range(&place.key("rule (their number)"), &entries.len(), 0..=RuleSet::RULES_MAX)?;
+fn check_rules(place: &Place<'_>, entries: &[RuleEntry]) -> Result<RuleSet, config::Error> {
+    check_range(&place.key("rule"), &entries.len(), 0..=RuleSet::RULES_MAX)?;
     let mut rules = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         rules.push(entry.check(place, index)?);

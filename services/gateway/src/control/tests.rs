@@ -141,205 +141,181 @@ fn short_app_has_safe_defaults() {
     assert_eq!(app.limits, model::AppLimits::default());
 }
 
+/// Row of the catalogue; lines of the app before its first key, and after it; parts of the error.
+type Fault = (&'static str, &'static str, &'static str, &'static [&'static str]);
+
+const FAULTS: &[Fault] = &[
+    ("C-03", "enviroment = \"x\"", "", &["enviroment: unknown key", "did you mean `environment`?"]),
+    (
+        "C-03",
+        "",
+        "secert = \"x\"",
+        &["app[0].key[0].secert: unknown key", "did you mean `secret`?"],
+    ),
+    (
+        "C-03",
+        "",
+        "[app.limits]\nmax_connections = 1",
+        &["app[0].limits.max_connections: unknown key"],
+    ),
+    (
+        "C-03",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nhistroy_size = 1",
+        &["app[0].rule[0].histroy_size", "`history_size`?"],
+    ),
+    ("C-04", "state = \"actve\"", "", &["app[0].state: unknown value", "did you mean `active`?"]),
+    ("C-04", "echo = \"yes\"", "", &["app[0].echo: has the wrong type"]),
+    (
+        "C-04",
+        "",
+        "[app.limits]\npayload_bytes_max = \"64KB\"",
+        &["app[0].limits.payload_bytes_max"],
+    ),
+    ("C-04", "", "[app.limits]\ncache_age = 60", &["app[0].limits.cache_age: unit missing"]),
+    (
+        "C-04",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nsubscribe = \"all\"",
+        &["app[0].rule[0].subscribe: unknown value", "anyone, signed, server"],
+    ),
+    (
+        "C-04",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nslow_consumer = \"drop\"",
+        &["app[0].rule[0].slow_consumer"],
+    ),
+    (
+        "C-05",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nhistory_size = 10001\nhistory_age = \"1h\"",
+        &["rule[0].history_size: 10001 is out of range", "from 0 to 10000"],
+    ),
+    (
+        "C-05",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nhistory_size = 1\nhistory_age = \"31d\"",
+        &["rule[0].history_age: 31d is out of range", "from 0s to 30d"],
+    ),
+    (
+        "C-06",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nhistory_size = 1",
+        &["rule[0].history_age: is 0s, but history_size is not 0"],
+    ),
+    (
+        "C-06",
+        "",
+        "[[app.rule]]\npattern = \"a\"\nhistory_age = \"1h\"",
+        &["rule[0].history_size: is 0, but history_age is not 0s"],
+    ),
+    (
+        "C-10",
+        "",
+        "[[app.key]]\nkey = \"k\"\nsecret = \"changeme\"",
+        &["app[0].key[1].secret: is still a placeholder", "openssl"],
+    ),
+    (
+        "C-10",
+        "",
+        "[[app.key]]\nkey = \"k\"\nsecret = \"Change-Me-0123456789\"",
+        &["is still a placeholder"],
+    ),
+    (
+        "C-10",
+        "",
+        "[[app.key]]\nkey = \"k\"\nsecret = \"xxxxxxxxxxxxxxxxxxxx\"",
+        &["is still a placeholder"],
+    ),
+    ("C-10", "", "[[app.key]]\nkey = \"k\"\nsecret = \"\"", &["is still a placeholder"]),
+    (
+        "C-10",
+        "",
+        "[[app.key]]\nkey = \"k\"\nsecret = \"0123456789abcde\"",
+        &["is shorter than 16 bytes"],
+    ),
+    (
+        "C-23",
+        "allowed_origins = [\"*\"]",
+        "",
+        &["app[0].allowed_origins[0]", "leave the list empty"],
+    ),
+    (
+        "C-23",
+        "allowed_origins = [\"null\", \"https://a/b\"]",
+        "",
+        &["app[0].allowed_origins[1]", "remove what follows"],
+    ),
+    (
+        "C-23",
+        "allowed_origins = [\"a.example\"]",
+        "",
+        &["app[0].allowed_origins[0]: has no scheme"],
+    ),
+    (
+        "C-23",
+        "",
+        "[[app.api_key]]\nkey_id = \"7Qx2mB9dKfPz\"\nsha256 = \"abcd\"",
+        &["app[0].api_key[0].sha256: is not 64 lower-case hex digits"],
+    ),
+    (
+        "C-23",
+        "",
+        "[[app.api_key]]\nkey_id = \"short\"\nsha256 = \"\"",
+        &["app[0].api_key[0].key_id: is no key id"],
+    ),
+    (
+        "dialects",
+        "dialects = [\"raw\", \"puhser\"]",
+        "",
+        &["app[0].dialects[1]: is no dialect", "pusher, raw"],
+    ),
+    ("dialects", "dialects = []", "", &["app[0].dialects: is empty"]),
+    ("dialects", "dialects = [\"raw\", \"raw\"]", "", &["app[0].dialects[1]: is listed twice"]),
+    ("echo", "echo = true", "", &["app[0].echo: is for development apps only"]),
+    (
+        "echo",
+        "echo = true\nenvironment = \"development\"\ndialects = [\"pusher\"]",
+        "",
+        &["app[0].echo: needs the raw dialect"],
+    ),
+    (
+        "key",
+        "",
+        "[[app.key]]\nkey = \"a b\"\nsecret = \"0123456789abcdef\"",
+        &["app[0].key[1].key: is no key"],
+    ),
+    (
+        "key",
+        "",
+        "[[app.key]]\nkey = \"\"\nsecret = \"0123456789abcdef\"",
+        &["app[0].key[1].key: is no key"],
+    ),
+    ("key", "", "[[app.key]]\nkey = \"k\"", &["app[0].key[1].secret: is missing", "secret_file"]),
+    ("key", "", "secret_file = \"x\"", &["app[0].key[0].secret_file: is set beside secret"]),
+    ("key", "", "[[app.key]]\nsecret = \"0123456789abcdef\"", &["app[0].key[1].key: is missing"]),
+    (
+        "pattern",
+        "",
+        "[[app.rule]]\npattern = \"a*b\"",
+        &["app[0].rule[0].pattern", "one * at the end"],
+    ),
+    ("pattern", "", "[[app.rule]]\npattern = \"\"", &["app[0].rule[0].pattern: is empty"]),
+    (
+        "pattern",
+        "",
+        "[[app.rule]]\npattern = \"a\"\n[[app.rule]]\npattern = \"b\"\n[[app.rule]]\npattern = \"a\"",
+        &["app[0].rule[2].pattern: is also that of app[0].rule[0]"],
+    ),
+];
+
 /// Each of these names the file, the app and its code, the key, and says what to write.
 #[test]
 fn faults_of_an_app_name_it_and_the_fix() {
-    let rule = |lines: &str| app("", &format!("[[app.rule]]\npattern = \"a\"\n{lines}"));
-    let rows: &[(&str, String, &[&str])] = &[
-        (
-            "C-03",
-            app("enviroment = \"production\"", ""),
-            &["enviroment: unknown key", "did you mean `environment`?"],
-        ),
-        (
-            "C-03",
-            app("", "secert = \"x\""),
-            &["app[0].key[0].secert: unknown key", "did you mean `secret`?"],
-        ),
-        (
-            "C-03",
-            app("", "[app.limits]\nmax_connections = 1"),
-            &["app[0].limits.max_connections: unknown key"],
-        ),
-        (
-            "C-03",
-            rule("histroy_size = 1"),
-            &["app[0].rule[0].histroy_size", "did you mean `history_size`?"],
-        ),
-        (
-            "C-04",
-            app("state = \"actve\"", ""),
-            &["app[0].state: unknown value", "did you mean `active`?"],
-        ),
-        ("C-04", app("echo = \"yes\"", ""), &["app[0].echo: has the wrong type"]),
-        (
-            "C-04",
-            app("", "[app.limits]\npayload_bytes_max = \"64KB\""),
-            &["app[0].limits.payload_bytes_max"],
-        ),
-        (
-            "C-04",
-            app("", "[app.limits]\ncache_age = 60"),
-            &["app[0].limits.cache_age: unit missing"],
-        ),
-        (
-            "C-04",
-            rule("subscribe = \"all\""),
-            &["app[0].rule[0].subscribe: unknown value", "anyone, signed, server"],
-        ),
-        ("C-04", rule("slow_consumer = \"drop\""), &["app[0].rule[0].slow_consumer"]),
-        (
-            "C-05",
-            rule("history_size = 10001\nhistory_age = \"1h\""),
-            &["rule[0].history_size: 10001 is out of range", "from 0 to 10000"],
-        ),
-        (
-            "C-05",
-            rule("history_size = 1\nhistory_age = \"31d\""),
-            &["rule[0].history_age: 31d is out of range", "from 0s to 30d"],
-        ),
-        (
-            "C-06",
-            rule("history_size = 1"),
-            &["rule[0].history_age: is 0s, but history_size is not 0"],
-        ),
-        (
-            "C-06",
-            rule("history_age = \"1h\""),
-            &["rule[0].history_size: is 0, but history_age is not 0s"],
-        ),
-        (
-            "C-23",
-            app("allowed_origins = [\"*\"]", ""),
-            &["app[0].allowed_origins[0]", "leave the list empty"],
-        ),
-        (
-            "C-23",
-            app("allowed_origins = [\"null\", \"https://a/b\"]", ""),
-            &["app[0].allowed_origins[1]", "remove what follows"],
-        ),
-        (
-            "C-23",
-            app("allowed_origins = [\"a.example\"]", ""),
-            &["app[0].allowed_origins[0]: has no scheme"],
-        ),
-        (
-            "C-23",
-            app("", "[[app.api_key]]\nkey_id = \"7Qx2mB9dKfPz\"\nsha256 = \"abcd\""),
-            &["app[0].api_key[0].sha256: is not 64 lower-case hex digits"],
-        ),
-        (
-            "C-23",
-            app("", &format!("[[app.api_key]]\nkey_id = \"short\"\nsha256 = \"{:064x}\"", 1)),
-            &["app[0].api_key[0].key_id: is no key id"],
-        ),
-        (
-            "name",
-            app(&format!("name = \"{}\"", "x".repeat(101)), ""),
-            &["app[0].name", "at most 100"],
-        ),
-        (
-            "dialects",
-            app("dialects = [\"raw\", \"puhser\"]", ""),
-            &["app[0].dialects[1]: is no dialect", "pusher, raw"],
-        ),
-        ("dialects", app("dialects = []", ""), &["app[0].dialects: is empty"]),
-        (
-            "dialects",
-            app("dialects = [\"raw\", \"raw\"]", ""),
-            &["app[0].dialects[1]: is listed twice"],
-        ),
-        ("echo", app("echo = true", ""), &["app[0].echo: is for development apps only"]),
-        (
-            "echo",
-            app("echo = true\nenvironment = \"development\"\ndialects = [\"pusher\"]", ""),
-            &["app[0].echo: needs the raw dialect"],
-        ),
-        (
-            "key",
-            app("", "[[app.key]]\nkey = \"a b\"\nsecret = \"0123456789abcdef\""),
-            &["app[0].key[1].key: is no key"],
-        ),
-        (
-            "key",
-            app("", "[[app.key]]\nkey = \"\"\nsecret = \"0123456789abcdef\""),
-            &["app[0].key[1].key"],
-        ),
-        (
-            "key",
-            app("", "[[app.key]]\nkey = \"k\""),
-            &["app[0].key[1].secret: is missing", "secret_file"],
-        ),
-        (
-            "key",
-            app("", "secret_file = \"x\""),
-            &["app[0].key[0].secret_file: is set beside secret"],
-        ),
-        (
-            "key",
-            app("", "[[app.key]]\nsecret = \"0123456789abcdef\""),
-            &["app[0].key[1].key: is missing"],
-        ),
-        (
-            "key",
-            app("", "[[app.key]]\nkey = \"k\"\nsecret_file = \"none.txt\""),
-            &["none.txt: does not exist"],
-        ),
-        (
-            "C-10",
-            app("", "[[app.key]]\nkey = \"k\"\nsecret = \"changeme\""),
-            &["app[0].key[1].secret: is still a placeholder", "openssl"],
-        ),
-        (
-            "C-10",
-            app("", "[[app.key]]\nkey = \"k\"\nsecret = \"Change-Me-0123456789\""),
-            &["is still a placeholder"],
-        ),
-        (
-            "C-10",
-            app("", "[[app.key]]\nkey = \"k\"\nsecret = \"xxxxxxxxxxxxxxxxxxxx\""),
-            &["is still a placeholder"],
-        ),
-        ("C-10", app("", "[[app.key]]\nkey = \"k\"\nsecret = \"\""), &["is still a placeholder"]),
-        (
-            "C-10",
-            app("", "[[app.key]]\nkey = \"k\"\nsecret = \"0123456789abcde\""),
-            &["is shorter than 16 bytes"],
-        ),
-        (
-            "pattern",
-            app("", "[[app.rule]]\npattern = \"a*b\""),
-            &["app[0].rule[0].pattern", "one * at the end"],
-        ),
-        ("pattern", app("", "[[app.rule]]\npattern = \"\""), &["app[0].rule[0].pattern: is empty"]),
-        (
-            "pattern",
-            app(
-                "",
-                "[[app.rule]]\npattern = \"a\"\n[[app.rule]]\npattern = \"b\"\n[[app.rule]]\npattern = \"a\"",
-            ),
-            &["app[0].rule[2].pattern: is also that of app[0].rule[0]"],
-        ),
-        (
-            "rules",
-            app(
-                "",
-                &(0..101)
-                    .map(|n| format!("[[app.rule]]\npattern = \"r{n}\"\n"))
-                    .collect::<String>(),
-            ),
-            &["app[0].rule (their number): 101", "from 0 to 100"],
-        ),
-    ];
-    for (id, toml, parts) in rows {
-        let error = refusal(toml);
-        let file_fault = error.contains("none.txt");
-        let always: &[&str] = if file_fault {
-            &["(app[0] is \"demo\")"]
-        } else {
-            &["apps.toml", "(app[0] is \"demo\")", "; "]
-        };
-        for part in always.iter().chain(*parts) {
+    for (id, lines, below, parts) in FAULTS {
+        let toml = app(lines, below);
+        let error = refusal(&toml);
+        for part in ["apps.toml", "(app[0] is \"demo\")", "; "].iter().chain(*parts) {
             assert!(error.contains(part), "{id}: {error}\nwithout {part:?} for\n{toml}");
         }
         assert!(!error.contains(SECRET) && !error.contains('\n'), "{id}: {error}");
@@ -347,56 +323,49 @@ fn faults_of_an_app_name_it_and_the_fix() {
 }
 
 #[test]
-fn faults_of_the_file_name_it_and_the_fix() {
-    let key = "[[app.key]]\nkey = \"k\"\nsecret = \"0123456789abcdef\"\n";
-    let rows: &[(&str, String, &[&str])] = &[
-        ("C-02", String::from("[[app]]\ncode = "), &["apps.toml:2", "invalid TOML"]),
-        (
-            "C-02",
-            String::from("[[app]]\ncode = \"a\"\ncode = \"b\""),
-            &["apps.toml:3", "duplicate key"],
-        ),
-        ("C-03", String::from("[[apps]]\ncode = \"a\""), &["unknown key", "did you mean `app`?"]),
-        ("C-04", String::from("app = 3"), &["app: has the wrong type"]),
-        ("C-24", String::new(), &["apps.toml: has no app"]),
-        (
-            "missing",
-            format!("[[app]]\ncode = \"a\"\n{key}"),
-            &["app[0].app_id: is missing", "(app[0] is \"a\")"],
-        ),
-        ("missing", format!("[[app]]\napp_id = \"1\"\n{key}"), &["app[0].code: is missing"]),
-        (
-            "missing",
-            String::from("[[app]]\ncode = \"a\"\napp_id = \"1\""),
-            &["app[0].key: is missing", "[[app.key]]"],
-        ),
-        (
-            "code",
-            format!("[[app]]\ncode = \"Demo\"\napp_id = \"1\"\n{key}"),
-            &["app[0].code: has a character", "a-z"],
-        ),
-        (
-            "code",
-            format!("[[app]]\ncode = \"-a\"\napp_id = \"1\"\n{key}"),
-            &["app[0].code: has a character"],
-        ),
-        (
-            "app_id",
-            format!("[[app]]\ncode = \"a\"\napp_id = \"01\"\n{key}"),
-            &["app[0].app_id: is not a decimal"],
-        ),
-        (
-            "app_id",
-            format!("[[app]]\ncode = \"a\"\napp_id = \"x\"\n{key}"),
-            &["app[0].app_id: is not a decimal"],
-        ),
-        (
-            "app_id",
-            format!("[[app]]\ncode = \"a\"\napp_id = 1\n{key}"),
-            &["app[0].app_id: has the wrong type"],
-        ),
+fn too_long_and_too_many_is_refused() {
+    let rules: String = (0..101).map(|n| format!("[[app.rule]]\npattern = \"r{n}\"\n")).collect();
+    let keys: String = (0..50)
+        .map(|n| format!("[[app.key]]\nkey = \"k{n}\"\nsecret = \"0123456789abcdef\"\n"))
+        .collect();
+    let key =
+        |key: &str, secret: &str| format!("[[app.key]]\nkey = \"{key}\"\nsecret = \"{secret}\"");
+    let rows = [
+        (app(&format!("name = \"{}\"", "x".repeat(101)), ""), "app[0].name: is too long"),
+        (app("", &rules), "app[0].rule: 101 is out of range; use a value from 0 to 100"),
+        (app("", &keys), "app[0].key: 51 is out of range; use a value from 1 to 50"),
+        (app("", &key(&"k".repeat(129), SECRET)), "app[0].key[1].key: is no key; use 1 to 128"),
+        (app("", &key("k", &SECRET.repeat(50))), "app[0].key[1].secret: is longer than 1024 bytes"),
     ];
-    for (id, toml, parts) in rows {
+    for (toml, part) in rows {
+        let error = refusal(&toml);
+        assert!(error.contains(part), "{error}\nwithout {part}");
+    }
+}
+
+const FILE_FAULTS: &[(&str, &str, &[&str])] = &[
+    ("C-02", "[[app]]\ncode = ", &["apps.toml:2", "invalid TOML"]),
+    ("C-02", "[[app]]\ncode = \"a\"\ncode = \"b\"", &["apps.toml:3", "duplicate key"]),
+    ("C-03", "[[apps]]\ncode = \"a\"", &["unknown key", "did you mean `app`?"]),
+    ("C-04", "app = 3", &["app: has the wrong type"]),
+    ("C-24", "", &["apps.toml: has no app"]),
+    ("missing", "[[app]]\ncode = \"a\"", &["app[0].app_id: is missing", "(app[0] is \"a\")"]),
+    ("missing", "[[app]]\napp_id = \"1\"", &["app[0].code: is missing"]),
+    (
+        "missing",
+        "[[app]]\ncode = \"a\"\napp_id = \"1\"",
+        &["app[0].key: is missing", "[[app.key]]"],
+    ),
+    ("code", "[[app]]\ncode = \"Demo\"\napp_id = \"1\"", &["app[0].code: has a character", "a-z"]),
+    ("code", "[[app]]\ncode = \"-a\"\napp_id = \"1\"", &["app[0].code: has a character"]),
+    ("app_id", "[[app]]\ncode = \"a\"\napp_id = \"01\"", &["app[0].app_id: is not a decimal"]),
+    ("app_id", "[[app]]\ncode = \"a\"\napp_id = \"x\"", &["app[0].app_id: is not a decimal"]),
+    ("app_id", "[[app]]\ncode = \"a\"\napp_id = 1", &["app[0].app_id: has the wrong type"]),
+];
+
+#[test]
+fn faults_of_the_file_name_it_and_the_fix() {
+    for (id, toml, parts) in FILE_FAULTS {
         let error = refusal(toml);
         for part in ["apps.toml"].iter().chain(*parts) {
             assert!(error.contains(part), "{id}: {error}\nwithout {part:?} for\n{toml}");
@@ -474,6 +443,11 @@ fn secret_can_live_in_a_file_beside_the_apps() {
     let (found, warnings) = load(&path).unwrap();
     assert_eq!(found[0].keys[0].secret, SECRET.as_bytes());
     assert!(warnings.is_empty());
+
+    std::fs::remove_file(&secret).unwrap();
+    let error = load(&path).map(drop).unwrap_err().to_string();
+    assert!(error.contains("demo.secret: does not exist"), "{error}");
+    assert!(error.contains("(app[0] is \"demo\")"), "{error}");
 
     write(&secret, "changeme\n", 0o600);
     let error = load(&path).map(drop).unwrap_err().to_string();

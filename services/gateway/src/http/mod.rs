@@ -33,6 +33,7 @@ use tracing::{debug, warn};
 use crate::app::address::client_address;
 use crate::shard::Shard;
 
+pub(crate) use api::Shared as ApiShared;
 pub(crate) use tls::{Acceptor, acceptor};
 pub use tls::TlsError;
 

@@ -24,6 +24,7 @@ use tracing::debug;
 use crate::app::rate::Now;
 use crate::app::{App, ConnectionPermit};
 use crate::auth;
+use crate::auth::origin::OriginRefusal;
 use crate::connection::{Opening, Permits, Who, open, refuse};
 use crate::http::{Peer, Response, client_ip, problem};
 use crate::session::Standing;
@@ -173,7 +174,10 @@ async fn admit(
     }
     let origins = headers.get_all(header::ORIGIN);
     let origins = origins.iter().map(header::HeaderValue::as_bytes);
-    auth::origin::allowed(&config, origins).map_err(|_| CloseReason::OriginRefused)?;
+    auth::origin::allowed(&config, origins).map_err(|refusal| match refusal {
+        OriginRefusal::Malformed => CloseReason::BadMessage,
+        OriginRefusal::NotListed => CloseReason::OriginRefused,
+    })?;
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let origin = origin.and_then(|origin| auth::origin::normalise(origin).ok());
     let permit = App::admit(&app).await?;
@@ -206,10 +210,11 @@ fn judge(app: &model::App, accepted: &Accepted) -> Result<Standing, CloseReason>
     }
 }
 
-/// Browsers' pages are told of a refused origin by status in every dialect: they are strangers.
+/// Who sends no proper request, or from a page that is not listed, is a stranger to every dialect.
 fn refusal_status(protocol: &dyn Protocol, reason: CloseReason) -> Option<StatusCode> {
     let status = match reason {
         CloseReason::OriginRefused => Some(403),
+        CloseReason::BadMessage => Some(400),
         _ => protocol.refusal_status(reason),
     };
     status.and_then(|status| StatusCode::from_u16(status).ok())
