@@ -54,10 +54,10 @@ clippy:
 	cargo clippy $(ALL) --all-targets -- -D warnings
 
 deny: $(TOOLS)/bin/cargo-deny
-	PATH="$(TOOLS)/bin:$$PATH" cargo deny --locked check --config .deny.toml --hide-inclusion-graph -A duplicate bans licenses sources
+	PATH="$(TOOLS)/bin:$$PATH" cargo deny --locked --config .deny.toml check --hide-inclusion-graph -A duplicate bans licenses sources
 
 advisories: $(TOOLS)/bin/cargo-deny ## Known vulnerabilities of what we build on (needs the advisory database)
-	PATH="$(TOOLS)/bin:$$PATH" cargo deny check --config .deny.toml advisories
+	PATH="$(TOOLS)/bin:$$PATH" cargo deny --config .deny.toml check advisories
 
 $(TOOLS)/bin/cargo-deny:
 	cargo install --locked --root $(TOOLS) --target-dir $(CACHE)/tools-target cargo-deny

@@ -136,15 +136,3 @@ impl Running {
         self.gateway.api.idempotency.sweep();
     }
 }
-
-/// How this process logs, as its configuration says.
-pub(crate) fn telemetry_config(config: &Checked) -> runtime::telemetry::Config {
-    use runtime::telemetry::{LogConfig, LogFormat, LogOutput};
-    let format = match config.log.format {
-        config::LogFormat::Pretty => LogFormat::Auto,
-        config::LogFormat::Json => LogFormat::Json,
-    };
-    let level = String::from(config.log.level.word());
-    let log = LogConfig { format, level, output: LogOutput::Stdout };
-    runtime::telemetry::Config { log, ..runtime::telemetry::Config::default() }
-}

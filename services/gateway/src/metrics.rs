@@ -171,8 +171,12 @@ impl Instruments {
 /// Shows the counters, and `connections_max`, to the meter.
 pub(crate) fn observe(meter: &Meter, gateway: &Arc<crate::Gateway>) {
     let counters = &gateway.counters;
-    by_dialect(meter, counters, "wharf.gateway.connection.opened", "{connection}", |d| d.opened.get());
-    by_dialect(meter, counters, "wharf.gateway.message.delivered", "{message}", |d| d.delivered.get());
+    by_dialect(meter, counters, "wharf.gateway.connection.opened", "{connection}", |d| {
+        d.opened.get()
+    });
+    by_dialect(meter, counters, "wharf.gateway.message.delivered", "{message}", |d| {
+        d.delivered.get()
+    });
     by_dialect(meter, counters, "wharf.gateway.message.dropped", "{message}", |d| d.dropped.get());
     observe_active(meter, counters);
     observe_reasons(meter, counters);

@@ -11,12 +11,12 @@ use std::time::Duration;
 use runtime::admin::{self, Health};
 use runtime::config::{EXIT_CONFIG, EXIT_PORT};
 use runtime::shutdown::{Signal, Signals};
-use runtime::telemetry::Telemetry;
+use runtime::telemetry::{self, Telemetry};
 use runtime::{Tasks, chain};
 use tracing::{error, info, warn};
 
 use crate::config::{Checked, Config, cap_connections};
-use crate::{Parts, Running, StartError, control, telemetry_config};
+use crate::{Parts, Running, StartError, control};
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +50,15 @@ pub fn main(config: Option<&Path>, asked: Asked) -> ExitCode {
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
     if asked == Asked::Check {
-        for warning in checked.warnings.iter().chain(&warnings) {
+        let conflicts = control::conflicts(&apps, &checked.limits);
+        for warning in checked.warnings.iter().chain(&warnings).chain(&conflicts) {
             say(&format!("warning: {warning}\n"));
         }
         say(&format!("ok: {} app(s)\n", apps.len()));
         return ExitCode::SUCCESS;
     }
     checked.warnings.extend(warnings);
+    checked.warnings.extend(control::conflicts(&apps, &checked.limits));
     let capped = cap_connections(&mut checked);
     checked.warnings.extend(capped);
     run(checked, apps)
@@ -113,12 +115,16 @@ async fn serve(config: Checked, apps: Vec<model::App>) -> ExitCode {
         "ready"
     );
     let tasks = Tasks::new();
-    until_stopped(signals, &running, &apps_file, &tasks).await;
+    until_stopped(signals, &running, &apps_file).await;
     stop(running, &tasks).await;
     info!(event = "gateway.stopped", "stopped");
     admin.stop();
     telemetry.shutdown().await;
     ExitCode::SUCCESS
+}
+
+fn telemetry_config(config: &Checked) -> telemetry::Config {
+    telemetry::Config { log: config.log.clone(), ..telemetry::Config::default() }
 }
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -132,9 +138,8 @@ fn prepare(config: &Checked) -> Result<(Signals, TcpListener), std::io::Error> {
     Ok((Signals::new()?, listener))
 }
 
-async fn until_stopped(mut signals: Signals, running: &Running, apps: &Path, tasks: &Tasks) {
+async fn until_stopped(mut signals: Signals, running: &Running, apps: &Path) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    let _ = tasks;
     loop {
         tokio::select! {
             _ = second.tick() => running.sweep(),

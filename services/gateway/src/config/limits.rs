@@ -108,8 +108,9 @@ limits! {
     handshake_timeout: Span = Span::from_secs(5), Span::from_millis(100) => Span::from_secs(15);
     /// For TLS, before that.
     tls_handshake_timeout: Span = Span::from_secs(5), Span::from_millis(100) => Span::from_secs(15);
-    /// Handshakes at once in the whole gateway; more wait in the kernel's backlog.
-    handshakes_in_flight_max: usize = 256, 1 => 65_536;
+    /// Sockets at once that have not yet sent a whole request; more wait in the kernel's backlog. Silent
+    /// ones hold about 12 KB each until handshake_timeout, so a few thousand keep nobody out.
+    handshakes_in_flight_max: usize = 8_192, 1 => 65_536;
 
     /// One frame of a client; beyond it close code 1009.
     frame_bytes_max: ByteSize = ByteSize::kib(64), ByteSize::kib(1) => ByteSize::mib(1);

@@ -25,6 +25,7 @@ pub use cidr::{Cidr, CidrError, TrustedProxies};
 pub use descriptors::cap_connections;
 pub use limits::{Limits, LimitsConfig};
 pub use runtime::config::Error as ConfigError;
+pub use runtime::telemetry::LogConfig;
 
 const SHARDS_MAX: usize = broker::ShardId::COUNT_MAX;
 const LISTEN_MAX: usize = 16;
@@ -58,32 +59,6 @@ pub struct Listen(pub Vec<String>);
 pub struct TlsConfig {
     pub certificate: Option<PathBuf>,
     pub key: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LogConfig {
-    pub format: LogFormat,
-    pub level: LogLevel,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    #[default]
-    Pretty,
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -167,6 +142,7 @@ impl Config {
             shards => shards,
         };
         check_range("shutdown.window", &self.shutdown.window, Span::ZERO..=Span::from_secs(3_600))?;
+        self.log.check()?;
         let mut warnings = Vec::new();
         let trusted_proxies = self.check_proxies(&mut warnings)?;
         if insecure {
@@ -308,27 +284,6 @@ impl Default for Config {
 impl Default for ShutdownConfig {
     fn default() -> Self {
         Self { window: Span::from_secs(60) }
-    }
-}
-
-impl LogFormat {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pretty => "pretty",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl LogLevel {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
     }
 }
 

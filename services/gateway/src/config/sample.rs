@@ -56,8 +56,16 @@ pub(super) fn render(config: &Config) -> String {
     );
     tls(&mut out, config);
     let _ = writeln!(out, "\n[log]");
-    entry(&mut out, "pretty or json.", "format", &config.log.format.word());
-    entry(&mut out, "error, warn, info, debug or trace.", "level", &config.log.level.word());
+    entry(
+        &mut out,
+        "auto (pretty on a terminal, else json), pretty or json.",
+        "format",
+        &config.log.format.word(),
+    );
+    let about = "error, warn, info, debug or trace, or by target: info,gateway=debug. RUST_LOG \
+                 overrides it.";
+    entry(&mut out, about, "level", &config.log.level);
+    entry(&mut out, "stdout or stderr.", "output", &config.log.output.word());
     let _ = writeln!(out, "\n[shutdown]");
     entry(
         &mut out,

@@ -71,6 +71,14 @@ impl Assembly {
         if let Some(reason) = refused {
             return Err(reason);
         }
+        if matches!(out.incoming.last(), Some(Incoming::Close)) {
+            // This context has ended: whoever read through it next would be closed.
+            return Ok(());
+        }
+        if !context.can_read() {
+            // The close handshake is over: this context serves nobody any more.
+            return Ok(());
+        }
         if self.scanner.at_boundary() {
             spare.put(limits, context);
         } else {
@@ -96,7 +104,9 @@ fn drain(
         let item = match context.read(stream) {
             // Payloads are slices of the read buffer and would pin it: small ones are copied out.
             Ok(Message::Text(text)) => Incoming::Frame(Frame::Text(Text::from(text.as_str()))),
-            Ok(Message::Binary(bytes)) => Incoming::Frame(Frame::Binary(Bytes::copy_from_slice(&bytes))),
+            Ok(Message::Binary(bytes)) => {
+                Incoming::Frame(Frame::Binary(Bytes::copy_from_slice(&bytes)))
+            }
             Ok(Message::Ping(_) | Message::Pong(_)) => Incoming::Control,
             Ok(Message::Close(_)) => {
                 incoming.push(Incoming::Close);

@@ -11,8 +11,8 @@ mod task;
 mod tests;
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::fmt;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -31,6 +31,9 @@ use crate::transport::Transport;
 
 pub(crate) use task::{Opening, Permits, open, refuse};
 
+/// Echo apps are sent extremes, and send them back.
+const ECHO_QUEUE_BYTES_MAX: usize = 64 << 20;
+
 /// Shared by the connection's task, the hub and the shard's timer; all on one thread.
 pub(crate) struct Connection {
     pub(crate) id: ConnectionId,
@@ -46,6 +49,7 @@ pub(crate) struct Connection {
     /// Who signed in, for the shard's table.
     pub(crate) user: Cell<Option<UserId>>,
     transport: Transport,
+    queue_bytes_max: usize,
     outbox: RefCell<Outbox>,
     closing: Cell<Option<CloseReason>>,
     waker: Cell<Option<Waker>>,
@@ -119,17 +123,21 @@ pub(crate) enum Event {
 impl Connection {
     pub(crate) fn new(shard: Rc<Shard>, who: Who, transport: Transport) -> Self {
         let clock = Clock::new(shard.now());
+        let app = who.app.config();
+        let queue_bytes_max =
+            if app.echo { ECHO_QUEUE_BYTES_MAX } else { shard.limits.queue_bytes_max };
         Self {
             id: who.id,
             protocol: who.protocol,
             dialect: DialectIndex::of(who.protocol),
             shard,
-            app_id: who.app.config().id,
+            app_id: app.id,
             app: who.app,
             key: who.key,
             origin: who.origin,
             user: Cell::default(),
             transport,
+            queue_bytes_max,
             outbox: RefCell::default(),
             closing: Cell::new(None),
             waker: Cell::new(None),
@@ -163,8 +171,13 @@ impl Connection {
         }
         let mut outbox = self.outbox.borrow_mut();
         match outbox.send(&self.transport, bytes, keep) {
+            // TLS may hold what the socket did not take.
+            Sent::All if self.transport.wants_write() => {
+                drop(outbox);
+                self.stall();
+            }
             Sent::All => {}
-            Sent::Queued if outbox.bytes() > self.shard.limits.queue_bytes_max => {
+            Sent::Queued if outbox.bytes() > self.queue_bytes_max => {
                 drop(outbox);
                 self.close(CloseReason::SlowConsumer);
                 return false;
@@ -247,7 +260,8 @@ impl Connection {
         if unsent && self.transport.poll_writable(cx).is_ready() {
             return Poll::Ready(Event::Writable);
         }
-        if outbox.bytes() <= self.shard.limits.queue_bytes_max / 2 && self.transport.poll_readable(cx).is_ready() {
+        if outbox.bytes() <= self.queue_bytes_max / 2 && self.transport.poll_readable(cx).is_ready()
+        {
             return Poll::Ready(Event::Readable);
         }
         self.waker.set(Some(cx.waker().clone()));

@@ -1,5 +1,6 @@
 //! One client's life: let in, served until something ends it, told why, gone.
 
+use std::future::Future;
 use std::io;
 use std::rc::Rc;
 
@@ -42,22 +43,41 @@ pub(crate) struct Permits {
     pub(crate) address: AddressPermit,
 }
 
-/// Serves a client until it has gone.
-pub(crate) async fn open(shard: Rc<Shard>, opening: Opening) {
-    let connection = Rc::new(Connection::new(Rc::clone(&shard), opening.who, opening.transport));
+/// Serves a client until it has gone. No `async fn`: its arguments would be kept for the whole of
+/// the connection's life, beside what is made of them. What happens now and then is boxed, since
+/// an idle connection's memory is the size of this future.
+pub(crate) fn open(shard: Rc<Shard>, opening: Opening) -> impl Future<Output = ()> {
+    let Opening { who, transport, leftover, codec, commands, standing, permits } = opening;
+    let connection = Rc::new(Connection::new(shard, who, transport));
     let begun = tokio::time::Instant::now();
-    let permits = opening.permits;
-    let mut session = Session::new(Rc::clone(&connection), opening.codec, opening.standing);
+    let mut session = Session::new(Rc::clone(&connection), codec, standing);
     session.greet();
-    for command in opening.commands {
+    let beginning = (commands, leftover);
+    async move {
+        let mut reader = Reader::default();
+        Box::pin(begin(&connection, &mut session, &mut reader, beginning)).await;
+        let reason = serve(&connection, &mut session, &mut reader).await;
+        drop(session);
+        Box::pin(finish(&connection, reason)).await;
+        drop(permits);
+        log_end(&connection, reason, begun.elapsed());
+    }
+}
+
+/// What the handshake asked for, then what the client sent behind it.
+async fn begin(
+    connection: &Connection,
+    session: &mut Session,
+    reader: &mut Reader,
+    (commands, leftover): (Vec<Command>, Bytes),
+) {
+    for command in commands {
         session.handle(command).await;
     }
-    let reason = serve(&connection, &mut session, &opening.leftover).await;
-    drop(session);
-    // Boxed, since it is rare and would make every connection's task as large as itself.
-    Box::pin(finish(&connection, reason)).await;
-    drop(permits);
-    log_end(&connection, reason, begun.elapsed());
+    if !leftover.is_empty() {
+        let fed = reader.feed(connection, session.is_echo(), &leftover);
+        take(connection, session, fed).await;
+    }
 }
 
 /// Tells a client that was upgraded only to be told why not.
@@ -72,12 +92,7 @@ pub(crate) async fn refuse(
     close::end(&transport, Outbox::default(), Some(words)).await;
 }
 
-async fn serve(connection: &Connection, session: &mut Session, leftover: &[u8]) -> CloseReason {
-    let mut reader = Reader::default();
-    if !leftover.is_empty() {
-        let fed = reader.feed(connection, session.is_echo(), leftover);
-        take(connection, session, fed).await;
-    }
+async fn serve(connection: &Connection, session: &mut Session, reader: &mut Reader) -> CloseReason {
     loop {
         match connection.event().await {
             Event::Closing(reason) => return reason,
@@ -88,7 +103,7 @@ async fn serve(connection: &Connection, session: &mut Session, leftover: &[u8]) 
             },
             Event::Readable => {
                 if let Some(fed) = reader.read(connection, session.is_echo()) {
-                    take(connection, session, fed).await;
+                    Box::pin(take(connection, session, fed)).await;
                 }
             }
         }
@@ -96,7 +111,11 @@ async fn serve(connection: &Connection, session: &mut Session, leftover: &[u8]) 
 }
 
 /// Acts on what one read brought, in order.
-async fn take(connection: &Connection, session: &mut Session, (fed, error): (Fed, Option<CloseReason>)) {
+async fn take(
+    connection: &Connection,
+    session: &mut Session,
+    (fed, error): (Fed, Option<CloseReason>),
+) {
     if !fed.output.is_empty() {
         connection.send_own(&fed.output);
     }

@@ -105,11 +105,7 @@ fn with_presence(app: &model::App, state: ChannelState) -> ChannelState {
 }
 
 async fn disconnect(gateway: &Gateway, app: model::AppId, whom: Whom) -> ServerAnswer {
-    let order = |done| Order::Disconnect {
-        app,
-        whom: whom.clone(),
-        reason: CloseReason::Terminated,
-        done,
-    };
+    let order =
+        |done| Order::Disconnect { app, whom: whom.clone(), reason: CloseReason::Terminated, done };
     ServerAnswer::Disconnected(gateway.inboxes.order(order).await)
 }

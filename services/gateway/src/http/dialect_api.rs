@@ -84,8 +84,6 @@ fn plain(answer: ApiResponse, retry_after_seconds: Option<u64>) -> Response {
 /// The rest of the body is not read.
 fn closing(answer: ApiResponse) -> Response {
     let mut response = plain(answer, None);
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response
 }

@@ -34,8 +34,8 @@ use crate::app::address::client_address;
 use crate::shard::Shard;
 
 pub(crate) use api::Shared as ApiShared;
-pub(crate) use tls::{Acceptor, acceptor};
 pub use tls::TlsError;
+pub(crate) use tls::{Acceptor, acceptor};
 
 pub(crate) type Response = hyper::Response<Full<Bytes>>;
 
@@ -43,6 +43,11 @@ pub(crate) type Response = hyper::Response<Full<Bytes>>;
 pub trait Page: Debug + Send + Sync + 'static {
     /// `host` is the request's Host header, `client` the socket's other end.
     fn get(&self, path: &str, host: &str, client: IpAddr) -> Option<(&'static str, Bytes)>;
+
+    /// What the page may load and run: its Content-Security-Policy, ASCII.
+    fn security_policy(&self) -> &str {
+        "default-src 'none'; frame-ancestors 'none'"
+    }
 }
 
 /// One request's circumstances.
@@ -175,7 +180,12 @@ async fn route(shard: &Rc<Shard>, peer: Peer, request: Request<Incoming>) -> Res
     page(shard, peer, &request).unwrap_or_else(|| {
         let detail = "nothing is served here; clients connect at /app/<key> or /a/<app>/raw, \
                       servers publish at /v1/apps/<app>/publish";
-        problem::response(&shard.gateway, StatusCode::NOT_FOUND, Reason::NotFound.word(), detail)
+        // Behind an upgrade that was refused may come frames, which are no requests.
+        let answer = match request.headers().contains_key(header::UPGRADE) {
+            true => problem::closing,
+            false => problem::response,
+        };
+        answer(&shard.gateway, StatusCode::NOT_FOUND, Reason::NotFound.word(), detail)
     })
 }
 
@@ -186,8 +196,14 @@ fn page(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> Option<Respon
     let response = hyper::Response::builder()
         .header(header::CONTENT_TYPE, content_type)
         .header(header::CACHE_CONTROL, "no-store")
+        .header(header::CONTENT_SECURITY_POLICY, page.security_policy())
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(header::X_FRAME_OPTIONS, "DENY")
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .header("cross-origin-opener-policy", "same-origin")
+        .header("cross-origin-resource-policy", "same-origin")
         .body(Full::new(body));
-    Some(response.expect("a content type is a header value"))
+    Some(response.expect("a content type and a policy are header values"))
 }
 
 /// What hyper lets pass and we do not: RFC 9112, sections 3.2 and 6.
@@ -216,9 +232,19 @@ fn check(shard: &Shard, request: &Request<Incoming>) -> Result<(), Response> {
     if request.uri().authority().is_some_and(|authority| authority.as_str() != host) {
         return Err(bad("the request target names another host than the Host header"));
     }
-    if headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING)
+    if headers.contains_key(header::CONTENT_LENGTH)
+        && headers.contains_key(header::TRANSFER_ENCODING)
     {
         return Err(bad("send Content-Length or Transfer-Encoding, not both"));
+    }
+    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
+        return Err(bad("send exactly one Content-Length header"));
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(first) = codings.next()
+        && (!first.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
+    {
+        return Err(bad("the only Transfer-Encoding is chunked, once"));
     }
     Ok(())
 }

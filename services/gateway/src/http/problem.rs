@@ -10,7 +10,12 @@ use crate::Gateway;
 use crate::http::Response;
 
 /// `code` is the one word for what happened; `detail` says what to do and holds nothing of ours.
-pub(crate) fn response(gateway: &Gateway, status: StatusCode, code: &str, detail: &str) -> Response {
+pub(crate) fn response(
+    gateway: &Gateway,
+    status: StatusCode,
+    code: &str,
+    detail: &str,
+) -> Response {
     let request_id = gateway.request_id();
     debug!(event = "http.refused", status = status.as_u16(), code, request_id, "{detail}");
     let title = status.canonical_reason().unwrap_or("Error");
@@ -25,7 +30,8 @@ pub(crate) fn response(gateway: &Gateway, status: StatusCode, code: &str, detail
     let mut response = hyper::Response::new(Full::new(Bytes::from(body.to_string())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
+    headers
+        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/problem+json"));
     headers.insert(
         "x-request-id",
         header::HeaderValue::from_str(&request_id).expect("hex digits are a header value"),

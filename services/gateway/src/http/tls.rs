@@ -33,10 +33,9 @@ impl std::fmt::Debug for Acceptor {
 
 pub(crate) fn acceptor(files: &TlsFiles) -> Result<Acceptor, TlsError> {
     let unreadable = |error| TlsError::Certificate(files.certificate.clone(), error);
-    let chain: Vec<CertificateDer<'static>> =
-        CertificateDer::pem_file_iter(&files.certificate)
-            .and_then(Iterator::collect)
-            .map_err(|error| unreadable(Some(error)))?;
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| unreadable(Some(error)))?;
     if chain.is_empty() {
         return Err(unreadable(None));
     }

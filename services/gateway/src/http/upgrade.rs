@@ -63,9 +63,8 @@ pub(super) async fn upgrade(
 ) -> Response {
     let begun = tokio::time::Instant::now();
     let tracer = shard.gateway.tracer.as_ref();
-    let span = tracer.map(|tracer| {
-        tracer.span_builder("connect").with_kind(SpanKind::Server).start(tracer)
-    });
+    let span = tracer
+        .map(|tracer| tracer.span_builder("connect").with_kind(SpanKind::Server).start(tracer));
     let protocol = asked.protocol;
     let (response, outcome) = match answer(shard, request, asked).await {
         Ok(response) => (response, "accepted"),
@@ -156,11 +155,7 @@ fn take_socket(upgraded: Upgraded, tls: bool) -> std::io::Result<(Transport, Byt
 }
 
 /// Which app, and whether it lets this client in.
-async fn admit(
-    shard: &Shard,
-    asked: &Asked,
-    headers: &HeaderMap,
-) -> Result<Admitted, CloseReason> {
+async fn admit(shard: &Shard, asked: &Asked, headers: &HeaderMap) -> Result<Admitted, CloseReason> {
     let accepted = &asked.accepted;
     if let Some(reason) = accepted.refused {
         return Err(reason);
@@ -227,7 +222,8 @@ fn check(request: &Request<Incoming>) -> Result<String, Refused> {
         let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "connect with GET");
         return Err(refused.with(header::ALLOW, "GET"));
     }
-    if headers.contains_key(header::CONTENT_LENGTH) || headers.contains_key(header::TRANSFER_ENCODING)
+    if headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
     {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "an upgrade request has no body"));
     }
@@ -306,9 +302,10 @@ impl Refused {
     fn because(reason: CloseReason, status: StatusCode) -> Self {
         // An unknown app and a wrong credential read alike: neither tells what exists.
         let (code, detail) = match reason {
-            CloseReason::UnknownApp | CloseReason::Unauthorized | CloseReason::DialectDisabled => {
-                (CloseReason::Unauthorized.word(), "check the app's code, the key and the signature")
-            }
+            CloseReason::UnknownApp | CloseReason::Unauthorized | CloseReason::DialectDisabled => (
+                CloseReason::Unauthorized.word(),
+                "check the app's code, the key and the signature",
+            ),
             CloseReason::OriginRefused => {
                 (reason.word(), "this page's origin is not on the app's list")
             }

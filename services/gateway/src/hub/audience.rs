@@ -89,7 +89,15 @@ struct Mark {
 
 impl Audience {
     pub(crate) fn new(id: u32, channel: ChannelKey) -> Self {
-        Self { id, channel, groups: Vec::new(), pending: Vec::new(), since: None, pass: None, members: 0 }
+        Self {
+            id,
+            channel,
+            groups: Vec::new(),
+            pending: Vec::new(),
+            since: None,
+            pass: None,
+            members: 0,
+        }
     }
 
     pub(crate) fn channel(&self) -> &ChannelKey {

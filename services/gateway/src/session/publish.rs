@@ -14,7 +14,10 @@ impl Session {
     ) -> Result<Reply, Refusal> {
         let app = self.connection.app.config();
         if publication.payload.len() > app.limits.payload_bytes_max {
-            return Err(Refusal::new(Reason::TooLarge, "the payload is larger than the app allows"));
+            return Err(Refusal::new(
+                Reason::TooLarge,
+                "the payload is larger than the app allows",
+            ));
         }
         let subscription = self.subscription(&channel);
         let user = subscription.and_then(|subscription| subscription.user.clone());

@@ -110,19 +110,12 @@ impl Session {
     }
 
     /// Subscribing twice is no error: the client is told the channel's state again.
-    async fn subscribed_already(
-        &self,
-        app: &App,
-        channel: ChannelName,
-    ) -> Result<Reply, Refusal> {
+    async fn subscribed_already(&self, app: &App, channel: ChannelName) -> Result<Reply, Refusal> {
         let broker = &self.connection.shard.gateway.broker;
         let key = ChannelKey::new(app.id, channel.clone());
         let as_member = self.subscription(&channel).is_some_and(|s| s.user.is_some());
-        let members = if as_member {
-            Some(broker.members(&key).await.map_err(refused)?)
-        } else {
-            None
-        };
+        let members =
+            if as_member { Some(broker.members(&key).await.map_err(refused)?) } else { None };
         Ok(Reply::Subscribed { channel, members, cached: Cached::Off, count: None })
     }
 

@@ -11,7 +11,8 @@ use crate::shard::Shard;
 /// Closes everyone by the end of the window; returns when the last has gone, or a little after.
 pub(super) async fn run(shard: Rc<Shard>) {
     const STEP: Duration = Duration::from_millis(100);
-    const LAST_WORDS: Duration = Duration::from_secs(2);
+    /// For farewells under way: one second to take them, one to hang up.
+    const LAST_WORDS: Duration = Duration::from_millis(2_500);
 
     let window = shard.gateway.config.shutdown_window;
     let begun = Instant::now();
@@ -33,7 +34,7 @@ pub(super) async fn run(shard: Rc<Shard>) {
         }
     }
     let deadline = Instant::now() + LAST_WORDS;
-    while shard.table.borrow().len() > 0 && Instant::now() < deadline {
+    while shard.tasks() > 0 && Instant::now() < deadline {
         tokio::time::sleep(STEP / 5).await;
     }
 }

@@ -128,15 +128,24 @@ impl Shard {
         }
     }
 
-    /// Starts a task on this shard: counted, and its panic ends nothing but itself.
+    /// Starts a task for a client: a drain waits for it, and its panic ends nothing but itself.
     pub(crate) fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) {
         let running = Running::new(self);
-        #[expect(clippy::disallowed_methods, reason = "the one place where a shard's tasks start")]
-        let handle = tokio::task::spawn_local(async move {
+        self.spawn_for_life(async move {
             let _running = running;
             task.await;
         });
-        drop(handle);
+    }
+
+    /// Starts a task that ends with the shard.
+    #[expect(clippy::disallowed_methods, reason = "the one place where a shard's tasks start")]
+    fn spawn_for_life(&self, task: impl Future<Output = ()> + 'static) {
+        drop(tokio::task::spawn_local(task));
+    }
+
+    /// Tasks of clients: handshakes, requests, connections and their farewells.
+    fn tasks(&self) -> usize {
+        self.tasks.get()
     }
 }
 

@@ -45,9 +45,9 @@ async fn run(gateway: Arc<Gateway>, id: ShardId, listeners: Vec<std::net::TcpLis
         .collect::<Result<_, _>>()
         .expect("a listener that is bound and non-blocking registers");
     for listener in listeners {
-        shard.spawn(http::accept(Rc::clone(&shard), listener));
+        shard.spawn_for_life(http::accept(Rc::clone(&shard), listener));
     }
-    shard.spawn(timer::run(Rc::clone(&shard)));
+    shard.spawn_for_life(timer::run(Rc::clone(&shard)));
     work(&shard).await;
 }
 
@@ -118,7 +118,7 @@ fn turn(shard: &Shard) -> bool {
 fn begin_drain(shard: &Rc<Shard>, drained: tokio::sync::oneshot::Sender<()>) {
     shard.draining.set(true);
     let this = Rc::clone(shard);
-    shard.spawn(async move {
+    shard.spawn_for_life(async move {
         drain::run(this).await;
         let _ = drained.send(());
     });

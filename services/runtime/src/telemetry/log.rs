@@ -61,6 +61,27 @@ pub enum LogOutput {
     Stderr,
 }
 
+impl LogFormat {
+    /// As a configuration spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Pretty => "pretty",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl LogOutput {
+    /// As a configuration spells it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
 impl LogConfig {
     /// Refuses a level that cannot be understood.
     pub fn check(&self) -> Result<(), config::Error> {

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::StatusCode;
+use hyper::header::{self, HeaderName, HeaderValue};
 use model::{Reason, Refusal};
 use protocol::server_api::ApiError;
 use serde::Serialize;
@@ -25,8 +25,10 @@ pub(super) struct Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
     pub(super) status: StatusCode,
-    pub(super) code: &'static str,
+    pub(super) reason: Reason,
     pub(super) detail: Cow<'static, str>,
+    /// Where the reason's word does not say enough.
+    code: Option<&'static str>,
     retry_after_seconds: Option<u64>,
     headers: Vec<(HeaderName, HeaderValue)>,
     /// The rest of what the client sends is not read.
@@ -64,8 +66,9 @@ impl Failure {
     ) -> Self {
         Self {
             status,
-            code: reason.word(),
+            reason,
             detail: detail.into(),
+            code: None,
             retry_after_seconds: None,
             headers: Vec::new(),
             closing: false,
@@ -82,8 +85,12 @@ impl Failure {
         self
     }
 
-    pub(super) fn code(self, code: &'static str) -> Self {
-        Self { code, ..self }
+    pub(super) fn coded(self, code: &'static str) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    pub(super) fn code(&self) -> &'static str {
+        self.code.unwrap_or(self.reason.word())
     }
 
     pub(super) fn retry_after(self, seconds: u64) -> Self {
@@ -95,10 +102,11 @@ impl Failure {
     }
 
     pub(super) fn response(self, gateway: &Gateway) -> Response {
+        let code = self.code();
         let mut response = if self.closing {
-            problem::closing(gateway, self.status, self.code, &self.detail)
+            problem::closing(gateway, self.status, code, &self.detail)
         } else {
-            problem::response(gateway, self.status, self.code, &self.detail)
+            problem::response(gateway, self.status, code, &self.detail)
         };
         let headers = response.headers_mut();
         for (name, value) in self.headers {

@@ -105,9 +105,11 @@ impl Idempotency {
                 Seen::Running(running) => running,
             };
             if tokio::time::timeout_at(deadline, running.cancelled()).await.is_err() {
-                return Err(conflict("a request with this idempotency key is still being carried \
-                                     out: ask again later")
-                    .retry_after(1));
+                return Err(conflict(
+                    "a request with this idempotency key is still being carried \
+                                     out: ask again later",
+                )
+                .retry_after(1));
             }
         }
     }
@@ -193,24 +195,26 @@ impl Answers {
 }
 
 impl Ticket {
+    /// Keeps the answer, from now on.
     pub(super) fn finish(self, answer: &Answer) {
+        // Given back before `self` is dropped, which takes it again.
         let mut stripe = self.owner.stripe(self.app).lock();
         if let Some(answers) = stripe.get_mut(&self.app) {
             answers.finish(&self.key, answer.clone(), Instant::now());
         }
+        drop(stripe);
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let mut stripe = self.owner.stripe(self.app).lock();
+        if let Some(answers) = stripe.get_mut(&self.app)
+            && let Some(Entry { state: State::Running(_), .. }) = answers.by_key.get(&self.key)
         {
-            let mut stripe = self.owner.stripe(self.app).lock();
-            if let Some(answers) = stripe.get_mut(&self.app)
-                && let Some(Entry { state: State::Running(_), .. }) = answers.by_key.get(&self.key)
-            {
-                answers.remove(&self.key);
-            }
+            answers.remove(&self.key);
         }
+        drop(stripe);
         self.ended.cancel();
     }
 }

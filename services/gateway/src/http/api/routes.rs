@@ -27,7 +27,7 @@ pub(super) struct Route {
     pub(super) operation: Operation,
 }
 
-pub(super) const ROUTES: [Route; 9] = [
+pub(super) static ROUTES: [Route; 9] = [
     post("/v1/apps/{app}/publish", Operation::Publish),
     post("/v1/apps/{app}/batch", Operation::Batch),
     post("/v1/apps/{app}/broadcast", Operation::Broadcast),
@@ -64,7 +64,11 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Result<Found<'a>, NotF
     // hyper leaves the body of an answer to HEAD away.
     let asked = if method == Method::HEAD { &Method::GET } else { method };
     if route.method != asked {
-        return Err(NotFound::Method(if route.method == Method::GET { "GET, HEAD" } else { "POST" }));
+        return Err(NotFound::Method(if route.method == Method::GET {
+            "GET, HEAD"
+        } else {
+            "POST"
+        }));
     }
     Ok(Found { operation: route.operation, app, channel })
 }

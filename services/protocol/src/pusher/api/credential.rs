@@ -3,15 +3,19 @@
 use model::{Reason, Signature};
 use percent_encoding::percent_decode_str;
 
-use super::{parameter, parameters};
+use super::{USERS, parameter, parameters};
 use crate::AppRef;
 use crate::server_api::{ApiCredential, ApiError, ApiRequest};
 
 pub(super) fn read(request: &ApiRequest<'_>) -> Result<ApiCredential, ApiError> {
-    let app = app(request.path)?;
     let parameters = parameters(request)?;
     let get = |name| parameter(&parameters, name);
     let key = get("auth_key").ok_or_else(|| unauthorized("auth_key is missing"))?;
+    let app = if request.path.starts_with(USERS) {
+        AppRef::Key(String::from(key))
+    } else {
+        app(request.path)?
+    };
     let version = get("auth_version").ok_or_else(|| unauthorized("auth_version is missing"))?;
     if version != "1.0" {
         return Err(unauthorized("auth_version must be 1.0"));

@@ -15,9 +15,13 @@ use crate::server_api::{ApiCredential, ApiError, ApiRequest, ApiResponse, Server
 #[derive(Debug)]
 pub(super) struct Api;
 
+/// Where the vendor's Python library terminates connections, without an app in the path: the key
+/// of the signature names it.
+const USERS: &str = "/users/";
+
 impl ServerApi for Api {
     fn owns(&self, path: &str) -> bool {
-        path.starts_with("/apps/")
+        path.starts_with("/apps/") || path.starts_with(USERS)
     }
 
     fn credential(&self, request: &ApiRequest<'_>) -> Result<ApiCredential, ApiError> {
@@ -73,7 +77,11 @@ impl Route {
     }
 
     fn find(path: &str) -> Option<(&'static str, Self)> {
-        let (_app, rest) = path.strip_prefix("/apps/")?.split_once('/')?;
+        let rest = match path.strip_prefix("/apps/") {
+            Some(rest) => rest.split_once('/')?.1,
+            None if path.starts_with(USERS) => path.strip_prefix('/')?,
+            None => return None,
+        };
         let segments: Vec<&str> = rest.split('/').collect();
         Some(match segments[..] {
             ["events"] => ("POST", Self::Events),

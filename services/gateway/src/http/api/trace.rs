@@ -1,0 +1,75 @@
+//! One span for each request whose credential held: a stranger cannot fill our traces.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use opentelemetry::propagation::Extractor;
+use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _};
+use opentelemetry::{Context, KeyValue, global};
+use runtime::telemetry::Tracer;
+
+use super::answer::{Answer, Failure};
+use super::routes::Found;
+use crate::Gateway;
+
+/// Ended when told or dropped.
+pub(super) struct Span(Option<<Tracer as opentelemetry::trace::Tracer>::Span>);
+
+/// A backend's own trace goes on in ours: whoever holds a secret key is trusted with that.
+pub(super) fn start(gateway: &Gateway, found: &Found<'_>, request: &Request<Incoming>) -> Span {
+    let Some(tracer) = &gateway.tracer else { return Span(None) };
+    let headers = Headers(request.headers());
+    let parent = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &headers)
+    });
+    let attributes = [
+        KeyValue::new("http.request.method", method(request)),
+        KeyValue::new("wharf.operation", found.operation.name()),
+    ];
+    let span = tracer
+        .span_builder(found.operation.name())
+        .with_kind(SpanKind::Server)
+        .with_attributes(attributes)
+        .start_with_context(tracer, &parent);
+    Span(Some(span))
+}
+
+impl Span {
+    pub(super) fn end(&mut self, answer: &Result<Answer, Failure>) {
+        let Some(span) = &mut self.0 else { return };
+        let status = match answer {
+            Ok(answer) => answer.status,
+            Err(failure) => failure.status,
+        };
+        let code = i64::from(status.as_u16());
+        span.set_attribute(KeyValue::new("http.response.status_code", code));
+        if let Err(failure) = answer {
+            span.set_attribute(KeyValue::new("error.type", failure.code()));
+        }
+        if status.is_server_error() {
+            span.set_status(Status::error(""));
+        }
+        span.end();
+    }
+}
+
+/// Only the methods of our routes come here.
+fn method(request: &Request<Incoming>) -> &'static str {
+    match request.method().as_str() {
+        "POST" => "POST",
+        "HEAD" => "HEAD",
+        _ => "GET",
+    }
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(hyper::header::HeaderName::as_str).collect()
+    }
+}
