@@ -47,8 +47,11 @@ pub struct Parts {
     /// Served at paths that nobody else owns.
     pub page: Option<Arc<dyn Page>>,
     /// Makes the broker for the gateway's inboxes; `None`: the one of a single process.
-    pub broker: Option<fn(Arc<dyn DeliverySink>) -> Arc<dyn Broker>>,
+    pub broker: Option<MakeBroker>,
 }
+
+/// Makes a broker that delivers into these inboxes.
+pub type MakeBroker = fn(Arc<dyn DeliverySink>) -> Arc<dyn Broker>;
 
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]

@@ -47,48 +47,41 @@ impl Assembly {
         self.scanner.at_boundary()
     }
 
-    /// Feeds `input`; messages go to `incoming`, what must be answered (pongs, the echo of a close)
-    /// to `output`. `judge` charges each frame. After an error nothing more may be fed.
+    /// Feeds `input`; `judge` charges each frame. The reason, if there is one, ends the connection
+    /// after what was made before it; then nothing more may be fed.
     pub(crate) fn feed(
         &mut self,
         input: &[u8],
         limits: FrameLimits,
         spare: &mut SpareContext,
         mut judge: impl FnMut(Seen) -> Result<(), CloseReason>,
-        out: &mut Fed,
-    ) -> Result<(), CloseReason> {
-        let (usable, refused) = self.scanner.scan(input, |seen| {
-            if let Seen::Data { fragment } = seen
-                && fragment > limits.fragments_max
-            {
-                return Err(CloseReason::MessageTooSlow);
+    ) -> (Fed, Option<CloseReason>) {
+        let (usable, refused) = self.scanner.scan(input, |seen| match seen {
+            Seen::Data { fragment } if fragment > limits.fragments_max => {
+                Err(CloseReason::MessageTooSlow)
             }
-            judge(seen)
+            _ => judge(seen),
         });
+        let mut fed = Fed::default();
         let mut context = self.context.take().unwrap_or_else(|| spare.take(limits));
-        let mut stream = Stream { input: &input[..usable], output: &mut out.output };
-        drain(&mut context, &mut stream, &mut out.incoming)?;
-        if let Some(reason) = refused {
-            return Err(reason);
+        let mut stream = Stream { input: &input[..usable], output: &mut fed.output };
+        let drained = drain(&mut context, &mut stream, &mut fed.incoming);
+        if let Some(reason) = drained.err().or(refused) {
+            return (fed, Some(reason));
         }
-        if matches!(out.incoming.last(), Some(Incoming::Close)) {
-            // This context has ended: whoever read through it next would be closed.
-            return Ok(());
+        // After a close handshake a context serves nobody any more.
+        if context.can_read() {
+            if self.scanner.at_boundary() {
+                spare.put(limits, context);
+            } else {
+                self.context = Some(context);
+            }
         }
-        if !context.can_read() {
-            // The close handshake is over: this context serves nobody any more.
-            return Ok(());
-        }
-        if self.scanner.at_boundary() {
-            spare.put(limits, context);
-        } else {
-            self.context = Some(context);
-        }
-        Ok(())
+        (fed, None)
     }
 }
 
-/// What [`Assembly::feed`] makes.
+/// What [`Assembly::feed`] makes: messages, and what must be answered (pongs, the echo of a close).
 #[derive(Debug, Default)]
 pub(crate) struct Fed {
     pub(crate) incoming: Vec<Incoming>,

@@ -175,10 +175,7 @@ impl Reader {
             Seen::Data { .. } => charge(frames, now, limits.frames_per_second),
         };
         let frame_limits = if echo { limits.echo_frames } else { limits.frames };
-        let mut fed = Fed::default();
-        let mut spare = shard.spare.borrow_mut();
-        let error = assembly.feed(input, frame_limits, &mut spare, judge, &mut fed).err();
-        drop(spare);
+        let (fed, error) = assembly.feed(input, frame_limits, &mut shard.spare.borrow_mut(), judge);
         self.watch(connection, fed.incoming.iter().any(|i| matches!(i, Incoming::Frame(_))));
         (fed, error)
     }

@@ -24,19 +24,25 @@ pub(super) async fn perform(
     Ok(match call {
         ServerCall::Publish(messages) => publish(gateway, app, messages).await?,
         ServerCall::Channels { prefix, limit } => {
-            let states = broker.channels(config.id, &prefix, limit).await.map_err(refused)?;
+            let states = broker
+                .channels(config.id, &prefix, limit)
+                .await
+                .map_err(|error| refused(&error))?;
             let states = states.into_iter().map(|state| with_presence(&config, state));
             ServerAnswer::Channels(states.collect())
         }
         ServerCall::Channel { channel } => {
-            let state = broker.channel(&key(channel)).await.map_err(refused)?;
+            let state = broker.channel(&key(channel)).await.map_err(|error| refused(&error))?;
             ServerAnswer::Channel(with_presence(&config, state))
         }
-        ServerCall::Members { channel } => {
-            ServerAnswer::Members(broker.members(&key(channel)).await.map_err(refused)?)
-        }
+        ServerCall::Members { channel } => ServerAnswer::Members(
+            broker.members(&key(channel)).await.map_err(|error| refused(&error))?,
+        ),
         ServerCall::History { channel, since, limit } => {
-            let page = broker.history(&key(channel), since, limit).await.map_err(refused)?;
+            let page = broker
+                .history(&key(channel), since, limit)
+                .await
+                .map_err(|error| refused(&error))?;
             ServerAnswer::History(page)
         }
         ServerCall::DisconnectUser { user } => {
@@ -87,9 +93,10 @@ async fn publish_one(
         position: None,
     };
     let keep = Policy::of(app, channel).keep(&Source::Server);
-    let position = gateway.broker.publish(&key, publication, keep).await.map_err(refused)?;
+    let position =
+        gateway.broker.publish(&key, publication, keep).await.map_err(|error| refused(&error))?;
     let occupancy = if message.occupancy {
-        let state = gateway.broker.channel(&key).await.map_err(refused)?;
+        let state = gateway.broker.channel(&key).await.map_err(|error| refused(&error))?;
         Some(with_presence(app, state).occupancy)
     } else {
         None

@@ -156,7 +156,7 @@ where
 }
 
 async fn route(shard: &Rc<Shard>, peer: Peer, request: Request<Incoming>) -> Response {
-    if let Err(refused) = check(shard, &request) {
+    if let Some(refused) = refusal(shard, &request) {
         return refused;
     }
     let path = String::from(request.uri().path());
@@ -207,7 +207,7 @@ fn page(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> Option<Respon
 }
 
 /// What hyper lets pass and we do not: RFC 9112, sections 3.2 and 6.
-fn check(shard: &Shard, request: &Request<Incoming>) -> Result<(), Response> {
+fn refusal(shard: &Shard, request: &Request<Incoming>) -> Option<Response> {
     let bad = |detail: &str| {
         let code = Reason::BadMessage.word();
         problem::closing(&shard.gateway, StatusCode::BAD_REQUEST, code, detail)
@@ -215,7 +215,7 @@ fn check(shard: &Shard, request: &Request<Incoming>) -> Result<(), Response> {
     let headers = request.headers();
     if target_bytes(request.uri()) > shard.gateway.config.limits.target_bytes_max {
         let detail = "the request target is too long";
-        return Err(problem::closing(
+        return Some(problem::closing(
             &shard.gateway,
             StatusCode::URI_TOO_LONG,
             Reason::TooLarge.word(),
@@ -223,30 +223,30 @@ fn check(shard: &Shard, request: &Request<Incoming>) -> Result<(), Response> {
         ));
     }
     if request.version() != Version::HTTP_11 {
-        return Err(bad("use HTTP/1.1"));
+        return Some(bad("use HTTP/1.1"));
     }
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(bad("send exactly one Host header"));
+        return Some(bad("send exactly one Host header"));
     };
     if request.uri().authority().is_some_and(|authority| authority.as_str() != host) {
-        return Err(bad("the request target names another host than the Host header"));
+        return Some(bad("the request target names another host than the Host header"));
     }
     if headers.contains_key(header::CONTENT_LENGTH)
         && headers.contains_key(header::TRANSFER_ENCODING)
     {
-        return Err(bad("send Content-Length or Transfer-Encoding, not both"));
+        return Some(bad("send Content-Length or Transfer-Encoding, not both"));
     }
     if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
-        return Err(bad("send exactly one Content-Length header"));
+        return Some(bad("send exactly one Content-Length header"));
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(first) = codings.next()
         && (!first.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())
     {
-        return Err(bad("the only Transfer-Encoding is chunked, once"));
+        return Some(bad("the only Transfer-Encoding is chunked, once"));
     }
-    Ok(())
+    None
 }
 
 fn target_bytes(uri: &Uri) -> usize {

@@ -49,7 +49,7 @@ impl<'a> Policy<'a> {
             return Ok(());
         }
         let detail = "this channel keeps no presence: its rule has presence = false";
-        Err(self.decided(Refusal::new(Reason::Forbidden, detail), "presence = false"))
+        Err(self.refusal(Reason::Forbidden, detail, "presence = false"))
     }
 
     pub(super) fn caches(&self) -> bool {
@@ -93,11 +93,11 @@ impl<'a> Policy<'a> {
             (_, Access::Signed, _) => "publish = signed",
             (_, _, _) => "publish = server",
         };
-        Err(self.decided(Refusal::new(reason, detail), clause))
+        Err(self.refusal(reason, detail, clause))
     }
 
-    fn decided(&self, refusal: Refusal, clause: &'static str) -> Refusal {
+    fn refusal(&self, reason: Reason, detail: &'static str, clause: &'static str) -> Refusal {
         let pattern = Arc::clone(self.rule.pattern.as_str());
-        Refusal { decision: Some(Decision { pattern, clause }), ..refusal }
+        Refusal { decision: Some(Decision { pattern, clause }), ..Refusal::new(reason, detail) }
     }
 }

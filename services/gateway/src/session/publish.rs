@@ -35,7 +35,7 @@ impl Session {
         let publication = Publication { source, ..publication };
         let broker = &self.connection.shard.gateway.broker;
         let key = ChannelKey::new(app.id, channel);
-        broker.publish(&key, publication, keep).await.map_err(refused)?;
+        broker.publish(&key, publication, keep).await.map_err(|error| refused(&error))?;
         Ok(Reply::Published)
     }
 

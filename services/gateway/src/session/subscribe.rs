@@ -45,7 +45,8 @@ impl Session {
         }
         self.may_hear(&policy, &channel, signed)?;
         let member = self.member(&policy, presence)?;
-        self.join(&app, &policy, channel, member, signed).await
+        let joiner = self.joiner(&app, &policy, &channel, member);
+        self.join(ChannelKey::new(app.id, channel), joiner, signed).await
     }
 
     fn may_hear(
@@ -78,30 +79,36 @@ impl Session {
         Ok(Some(member))
     }
 
-    async fn join(
-        &mut self,
+    fn joiner(
+        &self,
         app: &App,
         policy: &Policy<'_>,
-        channel: ChannelName,
+        channel: &ChannelName,
         member: Option<Member>,
-        signed: bool,
-    ) -> Result<Reply, Refusal> {
-        let shard = &self.connection.shard;
-        let key = ChannelKey::new(app.id, channel.clone());
-        let user = member.as_ref().map(|member| member.user.clone());
-        let counts = app.subscription_counts && member.is_none() && channel.user().is_none();
-        let joiner = Joiner {
-            shard: shard.id,
+    ) -> Joiner {
+        Joiner {
+            shard: self.connection.shard.id,
             connection: self.connection.id,
+            counts: app.subscription_counts && member.is_none() && channel.user().is_none(),
             member,
-            counts,
             cached: policy.caches(),
             channels_max: app.limits.channels_max,
             members_max: app.limits.presence_members_max,
-        };
-        let joined = shard.gateway.broker.join(&key, joiner).await.map_err(refused)?;
+        }
+    }
+
+    async fn join(
+        &mut self,
+        key: ChannelKey,
+        joiner: Joiner,
+        signed: bool,
+    ) -> Result<Reply, Refusal> {
+        let shard = &self.connection.shard;
+        let user = joiner.member.as_ref().map(|member| member.user.clone());
+        let counts = joiner.counts;
+        let joined = shard.gateway.broker.join(&key, joiner).await.map_err(|e| refused(&e))?;
         let membership = shard.hub.borrow_mut().join(&key, &self.connection, joined.sequence);
-        let audience = membership.audience;
+        let (channel, audience) = (key.channel, membership.audience);
         let subscription =
             Subscription { channel: channel.clone(), audience, user, signed, counts };
         self.subscriptions.push(subscription);
@@ -114,8 +121,11 @@ impl Session {
         let broker = &self.connection.shard.gateway.broker;
         let key = ChannelKey::new(app.id, channel.clone());
         let as_member = self.subscription(&channel).is_some_and(|s| s.user.is_some());
-        let members =
-            if as_member { Some(broker.members(&key).await.map_err(refused)?) } else { None };
+        let members = if as_member {
+            Some(broker.members(&key).await.map_err(|error| refused(&error))?)
+        } else {
+            None
+        };
         Ok(Reply::Subscribed { channel, members, cached: Cached::Off, count: None })
     }
 
@@ -147,7 +157,7 @@ impl Subscription {
     }
 }
 
-pub(crate) fn refused(error: broker::Error) -> Refusal {
+pub(crate) fn refused(error: &broker::Error) -> Refusal {
     match error {
         broker::Error::Unavailable => {
             Refusal::new(Reason::Unavailable, "the message service is busy; try again")

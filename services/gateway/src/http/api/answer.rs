@@ -90,7 +90,7 @@ impl Failure {
     }
 
     pub(super) fn code(&self) -> &'static str {
-        self.code.unwrap_or(self.reason.word())
+        self.code.unwrap_or_else(|| self.reason.word())
     }
 
     pub(super) fn retry_after(self, seconds: u64) -> Self {

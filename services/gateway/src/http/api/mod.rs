@@ -90,7 +90,7 @@ async fn judge_and_answer(
     operation: &mut &'static str,
 ) -> Result<Answer, Failure> {
     let path = String::from(request.uri().path());
-    let found = routes::find(request.method(), &path).map_err(not_found)?;
+    let found = routes::find(request.method(), &path).map_err(|absent| not_found(&absent))?;
     *operation = found.operation.name();
     let Some(code) = &found.app else { return Ok(document::openapi().await) };
     let gateway = &shard.gateway;
@@ -145,8 +145,8 @@ async fn answer(
     }
 }
 
-fn not_found(not_found: NotFound) -> Failure {
-    match not_found {
+fn not_found(absent: &NotFound) -> Failure {
+    match *absent {
         NotFound::Path => {
             let detail = "there is no such path: see /v1/openapi.json for those that there are";
             Failure::new(StatusCode::NOT_FOUND, Reason::NotFound, detail)

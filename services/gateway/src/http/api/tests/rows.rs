@@ -304,17 +304,11 @@ fn requests_in_flight_are_bounded() {
         config.limits.api_requests_in_flight_max = 1;
         config.limits.api_body_timeout = Span::from_secs(3);
     });
-    let request = server.request(PUBLISH, "", GOOD);
-    let mut first = server.connect();
-    first.write_all(&request.as_bytes()[..request.len() - 1]).unwrap();
-    let mut answered = server.post(PUBLISH, GOOD);
-    // Until the first is there.
-    while answered.status == 200 {
-        answered = server.post(PUBLISH, GOOD);
-    }
+    let mut first = server.begin(PUBLISH, GOOD);
+    let answered = server.post(PUBLISH, GOOD);
     assert_eq!((answered.status, answered.code()), (503, "unavailable"), "{answered:?}");
     assert_eq!(answered.header("retry-after"), Some("1"));
-    first.write_all(b"}").unwrap();
+    first.write_all(GOOD.as_bytes()).unwrap();
     assert_eq!(read(&mut first).status, 200);
     server.assert_serves("in flight");
 }
@@ -325,17 +319,13 @@ fn draining_gateway_finishes_what_it_has_begun() {
         config.shutdown.window = Span::from_secs(2);
         config.limits.api_body_timeout = Span::from_secs(3);
     });
-    let request = server.request(PUBLISH, "", GOOD);
-    let mut socket = server.connect();
-    socket.write_all(&request.as_bytes()[..request.len() - 1]).unwrap();
-    // Another answer shows that the first request has been read as well.
-    server.assert_serves("P-31");
+    let mut socket = server.begin(PUBLISH, GOOD);
     std::thread::scope(|scope| {
         scope.spawn(|| server.running.stop());
         while !server.running.gateway.stopping.is_cancelled() {
             std::thread::yield_now();
         }
-        socket.write_all(b"}").unwrap();
+        socket.write_all(GOOD.as_bytes()).unwrap();
         let answered = read(&mut socket);
         assert_eq!(answered.status, 200, "P-31: {answered:?}");
         assert_eq!(answered.header("connection"), Some("close"), "P-31: {answered:?}");

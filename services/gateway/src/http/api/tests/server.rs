@@ -121,6 +121,18 @@ impl Server {
         )
     }
 
+    /// A publication that the gateway waits for the body of.
+    pub(super) fn begin(&self, path: &str, body: &str) -> TcpStream {
+        const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let request = self.request(path, "expect: 100-continue\r\n", body);
+        let mut socket = self.connect();
+        socket.write_all(&request.as_bytes()[..request.len() - body.len()]).unwrap();
+        let mut told = [0; CONTINUE.len()];
+        socket.read_exact(&mut told).unwrap();
+        assert_eq!(told, CONTINUE);
+        socket
+    }
+
     pub(super) fn get(&self, path: &str) -> Answered {
         let key = &self.key;
         self.raw(format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n\r\n"))
