@@ -22,6 +22,7 @@ use model::{AppId, CloseReason, ConnectionId, UserId};
 use protocol::Protocol;
 
 use crate::app::App;
+use crate::app::directory::verdict;
 use crate::connection::outbox::{Outbox, Sent};
 use crate::hub::Membership;
 use crate::metrics::{DialectCounters, DialectIndex};
@@ -203,6 +204,12 @@ impl Connection {
             self.closing.set(Some(reason));
             self.wake();
         }
+    }
+
+    /// Why its app would not let it stay, as the app is now.
+    pub(crate) fn no_longer_conforms(&self) -> Option<CloseReason> {
+        let origin = self.origin.as_deref();
+        verdict(&self.key, &self.app.config(), self.protocol.name(), origin)
     }
 
     pub(crate) fn is_closing(&self) -> bool {

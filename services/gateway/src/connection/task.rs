@@ -51,6 +51,10 @@ pub(crate) fn open(shard: Rc<Shard>, opening: Opening) -> impl Future<Output = (
     let connection = Rc::new(Connection::new(shard, who, transport));
     let begun = tokio::time::Instant::now();
     let mut session = Session::new(Rc::clone(&connection), codec, standing);
+    // The apps may have changed since it was let in, when it had no seat to be found in.
+    if let Some(reason) = connection.no_longer_conforms() {
+        connection.close(reason);
+    }
     session.greet();
     let beginning = (commands, leftover);
     async move {

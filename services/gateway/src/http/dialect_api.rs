@@ -18,29 +18,37 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Response {
     let begun = tokio::time::Instant::now();
-    let answer = match body::read(&shard.gateway, request).await {
+    let response = match read_and_answer(shard, api, request).await {
+        Ok(answer) => plain(answer, None),
         Err(error) => {
-            let status = error.status();
-            let response = api.error(&ApiError::new(status, error.reason(), error.detail()));
-            closing(response)
-        }
-        Ok((parts, body)) => {
-            let asked = ApiRequest {
-                method: parts.method.as_str(),
-                path: parts.uri.path(),
-                query: parts.uri.query().unwrap_or(""),
-                content_type: parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()),
-                body: &body,
-            };
-            match answer(shard, api, &asked).await {
-                Ok(response) => plain(response, None),
-                Err(error) => plain(api.error(&error), error.retry_after_seconds),
-            }
+            shard.gateway.instruments.refused(error.reason);
+            plain(api.error(&error), error.retry_after_seconds)
         }
     };
-    let status = KeyValue::new("http.response.status_code", i64::from(answer.status().as_u16()));
+    let status = KeyValue::new("http.response.status_code", i64::from(response.status().as_u16()));
     shard.gateway.instruments.api_request.record(begun.elapsed().as_secs_f64(), &[status]);
-    answer
+    response
+}
+
+async fn read_and_answer(
+    shard: &Shard,
+    api: &dyn ServerApi,
+    request: Request<Incoming>,
+) -> Result<ApiResponse, ApiError> {
+    let gateway = &shard.gateway;
+    let _place = gateway.api.admit().map_err(|refusal| ApiError::from(&refusal))?;
+    let read = body::read(gateway, request).await;
+    let (parts, body) =
+        read.map_err(|error| ApiError::new(error.status(), error.reason(), error.detail()))?;
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
+    let asked = ApiRequest {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        content_type: content_type.and_then(|value| value.to_str().ok()),
+        body: &body,
+    };
+    answer(shard, api, &asked).await
 }
 
 async fn answer(
@@ -57,10 +65,8 @@ async fn answer(
         return Err(ApiError::new(403, model::Reason::Forbidden, "the app is switched off"));
     }
     let call = api.read(asked)?;
-    let answer = calls::perform(gateway, &app, call).await.map_err(|refusal| {
-        gateway.instruments.refused(refusal.reason);
-        ApiError::from(&refusal)
-    })?;
+    let answer = calls::perform(gateway, &app, call).await;
+    let answer = answer.map_err(|refusal| ApiError::from(&refusal))?;
     Ok(api.answer(asked, &answer))
 }
 
@@ -78,12 +84,5 @@ fn plain(answer: ApiResponse, retry_after_seconds: Option<u64>) -> Response {
     if let Some(seconds) = retry_after_seconds {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    response
-}
-
-/// The rest of the body is not read.
-fn closing(answer: ApiResponse) -> Response {
-    let mut response = plain(answer, None);
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response
 }

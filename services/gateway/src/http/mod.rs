@@ -237,9 +237,6 @@ fn refusal(shard: &Shard, request: &Request<Incoming>) -> Option<Response> {
     {
         return Some(bad("send Content-Length or Transfer-Encoding, not both"));
     }
-    if headers.get_all(header::CONTENT_LENGTH).iter().count() > 1 {
-        return Some(bad("send exactly one Content-Length header"));
-    }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(first) = codings.next()
         && (!first.as_bytes().eq_ignore_ascii_case(b"chunked") || codings.next().is_some())

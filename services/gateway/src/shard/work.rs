@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::hub::audience::{SENDS_PER_TURN, Step};
 use crate::shard::inbox::{Item, Order, Whom};
 use crate::shard::{Listeners, Shard, drain, timer};
-use crate::{Gateway, app, http};
+use crate::{Gateway, http};
 
 /// Between signs of life of an idle shard; `/healthz` misses them after 5 s.
 const BEAT: Duration = Duration::from_secs(1);
@@ -140,7 +140,7 @@ fn obey(shard: &Shard, order: Order) {
         Order::Reconcile { done } => {
             let mut hit = 0;
             for connection in shard.table.borrow().iter() {
-                if let Some(reason) = no_longer_conforms(connection) {
+                if let Some(reason) = connection.no_longer_conforms() {
                     connection.close(reason);
                     hit += 1;
                 }
@@ -148,14 +148,4 @@ fn obey(shard: &Shard, order: Order) {
             let _ = done.send(hit);
         }
     }
-}
-
-fn no_longer_conforms(connection: &crate::connection::Connection) -> Option<CloseReason> {
-    let app = connection.app.config();
-    app::directory::verdict(
-        &connection.key,
-        &app,
-        connection.protocol.name(),
-        connection.origin.as_deref(),
-    )
 }

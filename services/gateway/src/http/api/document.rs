@@ -23,7 +23,7 @@ use super::answer::Answer;
         super::disconnect::disconnect,
         openapi,
     ),
-    components(schemas(Message)),
+    components(schemas(Message, Problem)),
     security(("key" = [])),
     modifiers(&Bearer),
 )]
@@ -71,37 +71,37 @@ impl Modify for Bearer {
 pub(super) enum Failures {
     /// Not JSON, two Authorization headers, or a key in the URL (`key_in_url`)
     #[response(status = 400, content_type = "application/problem+json")]
-    BadRequest(#[to_schema] Problem),
+    BadRequest(Problem),
     /// No valid key of this app; an app that does not exist is answered alike
     #[response(status = 401, content_type = "application/problem+json")]
-    Unauthorized(#[to_schema] Problem),
+    Unauthorized(Problem),
     /// The app is switched off
     #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(#[to_schema] Problem),
+    Forbidden(Problem),
     /// The body came too slowly
     #[response(status = 408, content_type = "application/problem+json")]
-    Timeout(#[to_schema] Problem),
+    Timeout(Problem),
     /// The idempotency key is in use: by another request, or by this one, still running
     #[response(status = 409, content_type = "application/problem+json")]
-    Conflict(#[to_schema] Problem),
+    Conflict(Problem),
     /// The body, a payload or a list is too large
     #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(#[to_schema] Problem),
+    TooLarge(Problem),
     /// Not `application/json`, or compressed
     #[response(status = 415, content_type = "application/problem+json")]
-    UnsupportedMediaType(#[to_schema] Problem),
+    UnsupportedMediaType(Problem),
     /// Another expectation than 100-continue
     #[response(status = 417, content_type = "application/problem+json")]
-    ExpectationFailed(#[to_schema] Problem),
+    ExpectationFailed(Problem),
     /// A field or parameter is unknown, missing, there twice, or wrong; `detail` names it
     #[response(status = 422, content_type = "application/problem+json")]
-    Unprocessable(#[to_schema] Problem),
+    Unprocessable(Problem),
     /// The app publishes faster than it may: see `Retry-After`
     #[response(status = 429, content_type = "application/problem+json")]
-    TooManyRequests(#[to_schema] Problem),
-    /// Nothing was done; it may work after `Retry-After` seconds
+    TooManyRequests(Problem),
+    /// It may work after `Retry-After` seconds: ask again with the same idempotency key
     #[response(status = 503, content_type = "application/problem+json")]
-    Unavailable(#[to_schema] Problem),
+    Unavailable(Problem),
 }
 
 /// Why a request did not work (RFC 9457).

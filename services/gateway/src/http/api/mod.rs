@@ -17,11 +17,12 @@ mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
-use model::{AppState, Reason};
+use model::{AppState, Reason, Refusal};
 use opentelemetry::KeyValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
@@ -51,11 +52,11 @@ impl Shared {
         Self { idempotency: Arc::default(), places }
     }
 
-    fn admit(&self) -> Result<OwnedSemaphorePermit, Failure> {
+    /// Takes a place among the requests in flight of all APIs, until dropped.
+    pub(super) fn admit(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         let detail = "this gateway has all the API requests in flight that it may have";
         Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            Failure::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, detail)
-                .retry_after(1)
+            Refusal::new(Reason::Unavailable, detail).retry_after(Duration::from_secs(1))
         })
     }
 }
@@ -97,7 +98,7 @@ async fn judge_and_answer(
     let app = gateway.directory.by_code(code);
     refuse_key_in_url(app.as_deref(), request.uri().query().unwrap_or(""))?;
     let app = authorize(app, request.headers())?;
-    let place = gateway.api.admit()?;
+    let place = gateway.api.admit().map_err(|refusal| Failure::from(&refusal))?;
     let mut span = trace::start(gateway, &found, &request);
     let answer = answer(shard, request, &found, app, place).await;
     span.end(&answer);
