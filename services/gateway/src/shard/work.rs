@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use broker::ShardId;
-use model::CloseReason;
 use opentelemetry::KeyValue;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Instant;

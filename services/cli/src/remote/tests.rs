@@ -1,0 +1,28 @@
+//! How a gateway's address is read and written.
+
+use super::Address;
+
+#[test]
+fn addresses_are_read_as_people_write_them() {
+    for (text, expected) in [
+        ("http://127.0.0.1:7000", Some(("http://127.0.0.1:7000", "ws://127.0.0.1:7000"))),
+        ("ws://127.0.0.1:7000/", Some(("http://127.0.0.1:7000", "ws://127.0.0.1:7000"))),
+        ("https://rt.example.com", Some(("https://rt.example.com", "wss://rt.example.com"))),
+        (
+            "wss://rt.example.com:8443",
+            Some(("https://rt.example.com:8443", "wss://rt.example.com:8443")),
+        ),
+        ("http://[::1]:7000", Some(("http://[::1]:7000", "ws://[::1]:7000"))),
+        ("http://h:80", Some(("http://h", "ws://h"))),
+        ("127.0.0.1:7000", None),
+        ("http://", None),
+        ("ftp://h", None),
+        ("http://h/a/demo/raw", None),
+        ("http://user@h", None),
+    ] {
+        let read = text.parse::<Address>().ok();
+        let read = read.map(|address| (address.to_string(), address.web_socket()));
+        let expected = expected.map(|(http, ws)| (String::from(http), String::from(ws)));
+        assert_eq!(read, expected, "{text}");
+    }
+}

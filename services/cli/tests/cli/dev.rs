@@ -1,0 +1,172 @@
+//! `wharf dev` as a process: what it says, keeps, refuses and leaves behind.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::process::{Dev, Running, run};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
+}
+
+#[test]
+fn one_line_says_all_that_a_script_needs() {
+    // What is promised is said of a release build on a machine that does nothing else.
+    let within = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+    let begun = Instant::now();
+    let dev = Dev::start();
+    assert!(begun.elapsed() < within, "{:?}", begun.elapsed());
+    let ready = &dev.ready;
+    assert_eq!(ready["ready"], true);
+    for url in [&ready["gateway_url"], &ready["admin_url"]] {
+        assert!(url.as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")), "{url}");
+    }
+    let app = &ready["apps"][0];
+    assert_eq!(
+        (&app["app"], &app["app_code"], &app["app_id"]),
+        (&"demo".into(), &"demo".into(), &"1".into())
+    );
+    assert_eq!(app["key"].as_str().map(str::len), Some(20));
+    assert_eq!(app["secret"].as_str().map(str::len), Some(64));
+    assert!(app["api_key"].as_str().is_some_and(|key| key.starts_with("whf_skd_")));
+}
+
+#[test]
+fn people_are_told_what_to_try_first() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["dev", "--listen", ":0", "--admin-listen", ":0", "--state-dir", "my state"];
+    let mut dev = Running::start(folder.path(), &arguments);
+    let mut said = Vec::new();
+    while said.last().is_none_or(|line: &String| !line.contains("Ctrl-C")) {
+        said.push(dev.line());
+    }
+    let said = said.join("\n");
+    for words in [
+        "not for production",
+        " sub lobby --state-dir 'my state'",
+        "curl http://127.0.0.1:",
+        "whf_skd_",
+    ] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+}
+
+#[test]
+fn keys_outlive_the_process_and_nobody_else_reads_them() {
+    let dev = Dev::start();
+    let (before, state) = (dev.ready["apps"].clone(), dev.path().join(".wharf"));
+    assert_eq!(mode(&state), 0o700);
+    for file in ["apps.toml", "api-key", "dev.json", "lock"] {
+        assert_eq!(mode(&state.join(file)), 0o600, "{file}");
+    }
+    let folder = dev.stop();
+    assert!(!state.join("dev.json").exists());
+    let dev = Dev::start_in(folder, ":0", &[]);
+    assert_eq!(dev.ready["apps"], before);
+}
+
+#[test]
+fn a_taken_port_names_its_flag() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (flag, other) in [("--listen", "--admin-listen"), ("--admin-listen", "--listen")] {
+        let holder = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = holder.local_addr().expect("an address").to_string();
+        let said = run(folder.path(), &["dev", flag, &address, other, ":0"]);
+        assert_eq!(said.code, Some(71), "{}", said.err);
+        assert!(
+            said.err.contains(&format!("{flag}: listen on {address}: the address is in use")),
+            "{}",
+            said.err
+        );
+        assert_eq!(said.out, "");
+    }
+}
+
+#[test]
+fn one_folder_is_for_one_process() {
+    let dev = Dev::start();
+    let said = run(dev.path(), &["dev", "--listen", ":0", "--admin-listen", ":0"]);
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.err.contains("another `wharf dev`") && said.err.contains("--state-dir"),
+        "{}",
+        said.err
+    );
+    assert_eq!(run(dev.path(), &["pub", "lobby", "still there"]).code, Some(0));
+}
+
+#[test]
+fn signals_end_it_in_order() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let dev = Dev::start();
+        let mut sub = Running::start(dev.path(), &["sub", "lobby", "--no-reconnect"]);
+        sub.until_said("listening to ");
+        let begun = Instant::now();
+        let mut running = dev.running;
+        running.signal(signal);
+        assert_eq!(running.end().code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        sub.until_said("1012");
+    }
+}
+
+#[test]
+fn a_reload_takes_up_new_apps_and_keeps_the_old_ones_from_harm() {
+    let mut dev = Dev::start();
+    let file = dev.path().join(".wharf/apps.toml");
+    let before = std::fs::read_to_string(&file).expect("the file of apps");
+    std::fs::write(&file, before.replace("\"demo\"", "\"other\"")).expect("it can be written");
+    dev.running.signal(Signal::HUP);
+    dev.running.until_said("apps reloaded");
+    let said = run(dev.path(), &["pub", "lobby", "x", "--app", "demo"]);
+    assert!(said.err.contains("--app is of other"), "{}", said.err);
+    assert_eq!(run(dev.path(), &["pub", "lobby", "x", "--app", "other"]).code, Some(0));
+
+    std::fs::write(&file, "nonsense").expect("it can be written");
+    dev.running.signal(Signal::HUP);
+    dev.running.until_said("apps not reloaded");
+    assert_eq!(run(dev.path(), &["pub", "lobby", "x"]).code, Some(0));
+}
+
+#[test]
+fn apps_of_ones_own_are_served() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let apps = "[[app]]\ncode = \"mine\"\napp_id = \"7\"\n[[app.key]]\nkey = \"k\"\nsecret = \"s-0123456789-0123456789\"\n";
+    std::fs::write(folder.path().join("apps.toml"), apps).expect("a file");
+    let dev = Dev::start_in(folder, ":0", &["--apps", "apps.toml"]);
+    let app = &dev.ready["apps"][0];
+    assert_eq!((&app["app_code"], &app["app_id"]), (&"mine".into(), &"7".into()));
+    assert!(app["api_key"].is_null());
+    let said = run(dev.path(), &["pub", "lobby", "x"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.err.contains("--api-key"), "{}", said.err);
+}
+
+#[test]
+fn wrong_configuration_is_78() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("apps.toml"), "[[app]]\ncode = \"A\"\n").expect("a file");
+    let said = run(
+        folder.path(),
+        &["dev", "--listen", ":0", "--admin-listen", ":0", "--apps", "apps.toml"],
+    );
+    assert_eq!(said.code, Some(78), "{}", said.err);
+    assert!(said.err.contains("apps.toml"), "{}", said.err);
+
+    let open = folder.path().join("open");
+    std::fs::create_dir(&open).expect("a folder");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("a mode");
+    let said = run(
+        folder.path(),
+        &["dev", "--listen", ":0", "--admin-listen", ":0", "--state-dir", "open"],
+    );
+    assert_eq!(said.code, Some(78), "{}", said.err);
+    assert!(said.err.contains("chmod 700"), "{}", said.err);
+
+    assert_eq!(run(folder.path(), &["dev", "--listen", "nonsense"]).code, Some(2));
+}
