@@ -31,7 +31,7 @@ pub(super) fn last_words(farewell: &Farewell) -> Bytes {
 pub(super) async fn end(transport: &Transport, mut outbox: Outbox, words: Option<Bytes>) {
     transport.begin_close();
     if let Some(words) = words {
-        let _ = outbox.send(transport, &words, || words.clone());
+        let _ = outbox.send(Some(transport), &words, || words.clone());
     }
     within(async {
         while outbox.flush(transport) == Sent::Queued {

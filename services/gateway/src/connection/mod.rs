@@ -10,7 +10,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ use crate::shard::Shard;
 use crate::shard::ring::{NEVER, Seat, Tick};
 use crate::transport::Transport;
 
-pub(crate) use task::{Opening, Permits, open, refuse};
+pub(crate) use task::{Opened, Opening, Permits, begin, refuse, serve};
 
 /// Echo apps are sent extremes, and send them back.
 const ECHO_QUEUE_BYTES_MAX: usize = 64 << 20;
@@ -49,7 +49,8 @@ pub(crate) struct Connection {
     dialect: DialectIndex,
     /// Who signed in, for the shard's table.
     pub(crate) user: Cell<Option<UserId>>,
-    transport: Transport,
+    /// Comes with the upgrade; what is said before waits in the outbox.
+    transport: OnceCell<Transport>,
     queue_bytes_max: usize,
     outbox: RefCell<Outbox>,
     closing: Cell<Option<CloseReason>>,
@@ -122,7 +123,7 @@ pub(crate) enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(shard: Rc<Shard>, who: Who, transport: Transport) -> Self {
+    pub(crate) fn new(shard: Rc<Shard>, who: Who) -> Self {
         let clock = Clock::new(shard.now());
         let app = who.app.config();
         let queue_bytes_max =
@@ -137,7 +138,7 @@ impl Connection {
             key: who.key,
             origin: who.origin,
             user: Cell::default(),
-            transport,
+            transport: OnceCell::new(),
             queue_bytes_max,
             outbox: RefCell::default(),
             closing: Cell::new(None),
@@ -146,6 +147,16 @@ impl Connection {
             clock,
             tally: Tally::default(),
         }
+    }
+
+    /// The socket is ours now: what has been said is written.
+    fn attach(&self, transport: Transport) {
+        self.transport.set(transport).expect("a connection is upgraded once");
+        self.flush();
+    }
+
+    fn transport(&self) -> &Transport {
+        self.transport.get().expect("nothing is read or flushed before the upgrade")
     }
 
     /// Writes deliveries at once or queues them. A client that is closing is told nothing more.
@@ -171,9 +182,9 @@ impl Connection {
             return false;
         }
         let mut outbox = self.outbox.borrow_mut();
-        match outbox.send(&self.transport, bytes, keep) {
+        match outbox.send(self.transport.get(), bytes, keep) {
             // TLS may hold what the socket did not take.
-            Sent::All if self.transport.wants_write() => {
+            Sent::All if self.transport().wants_write() => {
                 drop(outbox);
                 self.stall();
             }
@@ -263,11 +274,12 @@ impl Connection {
             return Poll::Ready(Event::Probe);
         }
         let outbox = self.outbox.borrow();
-        let unsent = !outbox.is_empty() || self.transport.wants_write();
-        if unsent && self.transport.poll_writable(cx).is_ready() {
+        let unsent = !outbox.is_empty() || self.transport().wants_write();
+        if unsent && self.transport().poll_writable(cx).is_ready() {
             return Poll::Ready(Event::Writable);
         }
-        if outbox.bytes() <= self.queue_bytes_max / 2 && self.transport.poll_readable(cx).is_ready()
+        if outbox.bytes() <= self.queue_bytes_max / 2
+            && self.transport().poll_readable(cx).is_ready()
         {
             return Poll::Ready(Event::Readable);
         }
@@ -280,7 +292,7 @@ impl Connection {
         let (sent, before, after) = {
             let mut outbox = self.outbox.borrow_mut();
             let before = outbox.bytes();
-            (outbox.flush(&self.transport), before, outbox.bytes())
+            (outbox.flush(self.transport()), before, outbox.bytes())
         };
         match sent {
             Sent::All => self.clock.stalled.set(None),

@@ -35,16 +35,16 @@ impl Outbox {
         self.queue.is_empty()
     }
 
-    /// Writes at once what the socket takes, behind what is waiting already. `keep` makes the
-    /// queue's copy of `bytes`, which costs nothing where they are shared.
+    /// Writes at once what the socket takes, if there is one already, behind what is waiting.
+    /// `keep` makes the queue's copy of `bytes`, which costs nothing where they are shared.
     pub(crate) fn send(
         &mut self,
-        transport: &Transport,
+        transport: Option<&Transport>,
         bytes: &[u8],
         keep: impl FnOnce() -> Bytes,
     ) -> Sent {
         let mut written = 0;
-        if self.queue.is_empty() {
+        if let Some(transport) = transport.filter(|_| self.queue.is_empty()) {
             match write_all(transport, bytes) {
                 Ok(n) if n == bytes.len() => return Sent::All,
                 Ok(n) => written = n,

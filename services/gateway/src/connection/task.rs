@@ -25,13 +25,19 @@ use crate::transport::{Transport, frame};
 #[derive(Debug)]
 pub(crate) struct Opening {
     pub(crate) who: Who,
-    pub(crate) transport: Transport,
-    /// What the client sent behind its handshake.
-    pub(crate) leftover: Bytes,
     pub(crate) codec: Box<dyn Codec>,
     pub(crate) commands: Vec<Command>,
     pub(crate) standing: Standing,
     pub(crate) permits: Permits,
+}
+
+/// A client whose handshake is about to be answered.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    connection: Rc<Connection>,
+    // Dropped before the permits: what it has joined is left before its place is free.
+    session: Session,
+    permits: Permits,
 }
 
 /// The places that a connection takes; each is given back when this is dropped.
@@ -43,24 +49,39 @@ pub(crate) struct Permits {
     pub(crate) address: AddressPermit,
 }
 
-/// Serves a client until it has gone. No `async fn`: its arguments would be kept for the whole of
-/// the connection's life, beside what is made of them. What happens now and then is boxed, since
-/// an idle connection's memory is the size of this future.
-pub(crate) fn open(shard: Rc<Shard>, opening: Opening) -> impl Future<Output = ()> {
-    let Opening { who, transport, leftover, codec, commands, standing, permits } = opening;
-    let connection = Rc::new(Connection::new(shard, who, transport));
-    let begun = tokio::time::Instant::now();
+/// Carries out what the handshake asks for, before it is answered: a client that is connected is
+/// subscribed, and what is published from then on is kept for it.
+pub(crate) async fn begin(shard: &Rc<Shard>, opening: Opening) -> Opened {
+    let Opening { who, codec, commands, standing, permits } = opening;
+    let connection = Rc::new(Connection::new(Rc::clone(shard), who));
     let mut session = Session::new(Rc::clone(&connection), codec, standing);
-    // The apps may have changed since it was let in, when it had no seat to be found in.
-    if let Some(reason) = connection.no_longer_conforms() {
-        connection.close(reason);
-    }
     session.greet();
-    let beginning = (commands, leftover);
+    for command in commands {
+        session.handle(command).await;
+    }
+    Opened { connection, session, permits }
+}
+
+/// Serves a client until it has gone; `leftover` is what it sent behind its handshake. No
+/// `async fn`: its arguments would be kept for the whole of the connection's life, beside what is
+/// made of them. What happens now and then is boxed, since an idle connection's memory is the size
+/// of this future.
+pub(crate) fn serve(
+    opened: Opened,
+    transport: Transport,
+    leftover: Bytes,
+) -> impl Future<Output = ()> {
+    let Opened { connection, mut session, permits } = opened;
+    connection.attach(transport);
+    let begun = tokio::time::Instant::now();
     async move {
         let mut reader = Reader::default();
-        Box::pin(begin(&connection, &mut session, &mut reader, beginning)).await;
-        let reason = serve(&connection, &mut session, &mut reader).await;
+        if !leftover.is_empty() {
+            let fed = reader.feed(&connection, session.is_echo(), &leftover);
+            Box::pin(take(&connection, &mut session, fed)).await;
+        }
+        drop(leftover);
+        let reason = converse(&connection, &mut session, &mut reader).await;
         drop(session);
         Box::pin(finish(&connection, reason)).await;
         drop(permits);
@@ -68,19 +89,10 @@ pub(crate) fn open(shard: Rc<Shard>, opening: Opening) -> impl Future<Output = (
     }
 }
 
-/// What the handshake asked for, then what the client sent behind it.
-async fn begin(
-    connection: &Connection,
-    session: &mut Session,
-    reader: &mut Reader,
-    (commands, leftover): (Vec<Command>, Bytes),
-) {
-    for command in commands {
-        session.handle(command).await;
-    }
-    if !leftover.is_empty() {
-        let fed = reader.feed(connection, session.is_echo(), &leftover);
-        take(connection, session, fed).await;
+impl Opened {
+    /// The client left before its handshake was answered.
+    pub(crate) fn abandon(self) {
+        self.connection.close(CloseReason::Gone);
     }
 }
 
@@ -96,7 +108,11 @@ pub(crate) async fn refuse(
     close::end(&transport, Outbox::default(), Some(words)).await;
 }
 
-async fn serve(connection: &Connection, session: &mut Session, reader: &mut Reader) -> CloseReason {
+async fn converse(
+    connection: &Connection,
+    session: &mut Session,
+    reader: &mut Reader,
+) -> CloseReason {
     loop {
         match connection.event().await {
             Event::Closing(reason) => return reason,
@@ -149,7 +165,7 @@ impl Reader {
     fn read(&mut self, connection: &Connection, echo: bool) -> Option<(Fed, Option<CloseReason>)> {
         let shard = &connection.shard;
         let mut scratch = shard.scratch.borrow_mut();
-        match connection.transport.try_read(&mut scratch) {
+        match connection.transport().try_read(&mut scratch) {
             Ok(0) => connection.close(CloseReason::Gone),
             Ok(n) => return Some(self.feed(connection, echo, &scratch[..n])),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
@@ -212,7 +228,7 @@ async fn finish(connection: &Connection, reason: CloseReason) {
     if reason == CloseReason::SlowConsumer {
         outbox.cut();
     }
-    close::end(&connection.transport, outbox, words).await;
+    close::end(connection.transport(), outbox, words).await;
 }
 
 /// The one line that a connection leaves.

@@ -21,11 +21,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
 
+use crate::app::address::AddressPermit;
 use crate::app::rate::Now;
 use crate::app::{App, ConnectionPermit};
 use crate::auth;
 use crate::auth::origin::OriginRefusal;
-use crate::connection::{Opening, Permits, Who, open, refuse};
+use crate::connection::{self, Opened, Opening, Permits, Who};
+use crate::gateway::Place;
 use crate::http::{Peer, Response, client_ip, problem};
 use crate::session::Standing;
 use crate::shard::Shard;
@@ -105,38 +107,51 @@ async fn answer(
         asked.count_rejected(shard, *reason);
         return Err(Refused::because(*reason, status));
     }
-    let places = (gateway, address);
-    shard.spawn(carry_on(Rc::clone(shard), request, asked, admitted, places));
+    let Asked { protocol, accepted, id, peer } = asked;
+    let opened = match admitted {
+        Err(reason) => Err(Turned { reason, _places: (gateway, address) }),
+        Ok(Admitted { app, standing, key, origin }) => {
+            let who = Who { id, protocol, app: Arc::clone(app.app()), key, origin };
+            let permits = Permits { app, gateway, address };
+            let Accepted { codec, commands, .. } = accepted;
+            let opening = Opening { who, codec, commands, standing, permits };
+            Ok(connection::begin(shard, opening).await)
+        }
+    };
+    shard.spawn(carry_on(Rc::clone(shard), request, protocol, peer, opened));
     Ok(switching(&accept))
+}
+
+/// A client that is upgraded only to be told why not; until then it takes its places.
+struct Turned {
+    reason: CloseReason,
+    _places: (Place, AddressPermit),
 }
 
 /// After the answer has been written: takes the socket out of hyper and begins the conversation.
 async fn carry_on(
     shard: Rc<Shard>,
     request: Request<Incoming>,
-    asked: Asked,
-    admitted: Result<Admitted, CloseReason>,
-    places: (crate::gateway::Place, crate::app::address::AddressPermit),
+    protocol: &'static dyn Protocol,
+    peer: Peer,
+    opened: Result<Opened, Turned>,
 ) {
-    let upgraded = match hyper::upgrade::on(request).await {
-        Ok(upgraded) => upgraded,
-        Err(error) => return debug!(event = "upgrade.failed", error = %error, "client left"),
-    };
-    let (transport, leftover) = match take_socket(upgraded, asked.peer.tls) {
+    let upgraded = hyper::upgrade::on(request).await.map_err(std::io::Error::other);
+    let taken = upgraded.and_then(|upgraded| take_socket(upgraded, peer.tls));
+    let (transport, leftover) = match taken {
         Ok(taken) => taken,
-        Err(error) => return debug!(event = "upgrade.failed", error = %error, "client left"),
-    };
-    let Asked { protocol, accepted, id, .. } = asked;
-    match admitted {
-        Err(reason) => refuse(shard, transport, protocol, reason).await,
-        Ok(Admitted { app, standing, key, origin }) => {
-            let who = Who { id, protocol, app: Arc::clone(app.app()), key, origin };
-            let permits = Permits { app, gateway: places.0, address: places.1 };
-            let Accepted { codec, commands, .. } = accepted;
-            let opening = Opening { who, transport, leftover, codec, commands, standing, permits };
-            // A task of its own: this one is as large as a handshake.
-            shard.spawn(open(Rc::clone(&shard), opening));
+        Err(error) => {
+            debug!(event = "upgrade.failed", error = %error, "the client left");
+            if let Ok(opened) = opened {
+                opened.abandon();
+            }
+            return;
         }
+    };
+    match opened {
+        Err(turned) => connection::refuse(shard, transport, protocol, turned.reason).await,
+        // A task of its own: this one is as large as a handshake.
+        Ok(opened) => shard.spawn(connection::serve(opened, transport, leftover)),
     }
 }
 
