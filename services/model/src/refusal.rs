@@ -56,6 +56,12 @@ impl Refusal {
     pub fn retry_after(self, retry_after: Duration) -> Self {
         Self { retry_after: Some(retry_after), ..self }
     }
+
+    /// Whole seconds after which it works, at least 1: rounded up, or who obeys comes too early.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let up = |wait: Duration| wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.retry_after.map(|wait| up(wait).max(1))
+    }
 }
 
 impl Reason {

@@ -26,7 +26,8 @@ pub trait ServerApi: Debug + Sync {
     /// Whether a path is of this API; decides before the body is read.
     fn owns(&self, path: &str) -> bool;
 
-    /// Who asks. Read and judged before [`ServerApi::read`], so that a stranger learns nothing.
+    /// Who asks. Read and judged before the body is, which is empty here: a stranger learns nothing
+    /// and holds nothing up.
     fn credential(&self, request: &ApiRequest<'_>) -> Result<ApiCredential, ApiError>;
 
     fn read(&self, request: &ApiRequest<'_>) -> Result<ServerCall, ApiError>;
@@ -73,7 +74,7 @@ impl From<&Refusal> for ApiError {
             status: status(refusal.reason),
             reason: refusal.reason,
             detail: String::from(refusal.detail),
-            retry_after_seconds: refusal.retry_after.map(|after| after.as_secs().max(1)),
+            retry_after_seconds: refusal.retry_after_seconds(),
         }
     }
 }

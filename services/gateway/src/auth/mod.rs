@@ -8,4 +8,4 @@ pub mod signature;
 #[cfg(test)]
 mod tests;
 
-pub use signature::{verify_api, verify_signature};
+pub use signature::{verify_api, verify_body, verify_signature};

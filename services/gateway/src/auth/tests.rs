@@ -10,7 +10,7 @@ use protocol::server_api::ApiCredential;
 use super::bearer::{self, Generated};
 use super::origin::{self, OriginError, OriginRefusal};
 use super::signature::unhex;
-use super::{verify_api, verify_signature};
+use super::{verify_api, verify_body, verify_signature};
 
 fn app(api_keys: Vec<ApiKey>, origins: &[&str]) -> App {
     App {
@@ -156,7 +156,8 @@ fn api_request_is_of_now_and_about_its_body() {
     for (name, change, body, now, refused) in rows {
         let mut credential = credential();
         change(&mut credential);
-        let answer = verify_api(&app, &credential, body.as_bytes(), *now);
+        let answer = verify_api(&app, &credential, *now)
+            .and_then(|()| verify_body(&credential, body.as_bytes()));
         match (answer, refused) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) => {

@@ -5,7 +5,7 @@ use std::io;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use model::{CloseReason, Command};
+use model::{CloseReason, Command, Member};
 use protocol::{Codec, Probe, Protocol};
 use tracing::debug;
 
@@ -28,6 +28,8 @@ pub(crate) struct Opening {
     pub(crate) codec: Box<dyn Codec>,
     pub(crate) commands: Vec<Command>,
     pub(crate) standing: Standing,
+    /// Whom the handshake's signature speaks for.
+    pub(crate) user: Option<Member>,
     pub(crate) permits: Permits,
 }
 
@@ -52,9 +54,12 @@ pub(crate) struct Permits {
 /// Carries out what the handshake asks for, before it is answered: a client that is connected is
 /// subscribed, and what is published from then on is kept for it.
 pub(crate) async fn begin(shard: &Rc<Shard>, opening: Opening) -> Opened {
-    let Opening { who, codec, commands, standing, permits } = opening;
+    let Opening { who, codec, commands, standing, user, permits } = opening;
     let connection = Rc::new(Connection::new(Rc::clone(shard), who));
     let mut session = Session::new(Rc::clone(&connection), codec, standing);
+    if let Some(user) = user {
+        session.is_user(user);
+    }
     session.greet();
     for command in commands {
         session.handle(command).await;

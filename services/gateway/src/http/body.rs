@@ -53,7 +53,7 @@ impl BodyError {
 
     pub(super) fn detail(self) -> &'static str {
         match self {
-            Self::TooLarge => "the request's body is too large: send fewer messages at once",
+            Self::TooLarge => "the request's body is too large: send less at once",
             Self::TooSlow => "the request's body came too slowly",
             Self::Broken => "the request's body ended early",
         }

@@ -1,16 +1,24 @@
 //! Carries out what a tenant's backend asks, whichever API it came by.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{
     ChannelKey, ChannelName, ChannelState, CloseReason, Occupancy, Publication, Published, Reason,
     Refusal, ServerAnswer, ServerCall, ServerPublish, Source,
 };
 
+use tokio::sync::oneshot;
+
 use crate::Gateway;
 use crate::app::App;
 use crate::session::{Policy, refused};
+use crate::shard::Shard;
 use crate::shard::inbox::{Order, Whom};
+
+/// An answer comes within this, or it is that the service is away.
+pub(super) const PERFORM_MAX: Duration = Duration::from_secs(2);
 
 /// Carries out one call of an app's backend, whose credential was judged before.
 pub(super) async fn perform(
@@ -52,6 +60,28 @@ pub(super) async fn perform(
             disconnect(gateway, config.id, Whom::Connection(connection)).await
         }
     })
+}
+
+/// As [`perform`], in a task of its own: a client that leaves, and takes its request's future along,
+/// does not cut a publish to several channels in half.
+pub(super) async fn perform_whole(
+    shard: &Rc<Shard>,
+    app: &Arc<App>,
+    call: ServerCall,
+) -> Result<ServerAnswer, Refusal> {
+    let (tell, told) = oneshot::channel();
+    let (this, app) = (Rc::clone(shard), Arc::clone(app));
+    shard.spawn(async move {
+        // Nobody may be left to be told.
+        let _ = tell.send(perform(&this.gateway, &app, call).await);
+    });
+    match tokio::time::timeout(PERFORM_MAX, told).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_)) | Err(_) => {
+            let detail = "the message service takes too long: ask again";
+            Err(Refusal::new(Reason::Unavailable, detail).retry_after(Duration::from_secs(1)))
+        }
+    }
 }
 
 async fn publish(

@@ -2,10 +2,14 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::{Request, StatusCode, header};
+use hyper::header::{self, HeaderMap};
+use hyper::{Method, Request, StatusCode, Uri};
+use model::{AppState, Reason};
 use opentelemetry::KeyValue;
+use protocol::Protocol;
 use protocol::server_api::{ApiError, ApiRequest, ApiResponse, ServerApi};
 
 use crate::auth;
@@ -14,11 +18,12 @@ use crate::shard::Shard;
 
 pub(super) async fn serve(
     shard: &Rc<Shard>,
+    protocol: &'static dyn Protocol,
     api: &'static dyn ServerApi,
     request: Request<Incoming>,
 ) -> Response {
     let begun = tokio::time::Instant::now();
-    let response = match read_and_answer(shard, api, request).await {
+    let response = match judge_and_answer(shard, protocol, api, request).await {
         Ok(answer) => plain(answer, None),
         Err(error) => {
             shard.gateway.instruments.refused(error.reason);
@@ -30,50 +35,57 @@ pub(super) async fn serve(
     response
 }
 
-async fn read_and_answer(
-    shard: &Shard,
+/// The signature covers the body's digest: who asks is judged before a byte of the body is read.
+async fn judge_and_answer(
+    shard: &Rc<Shard>,
+    protocol: &'static dyn Protocol,
     api: &dyn ServerApi,
     request: Request<Incoming>,
 ) -> Result<ApiResponse, ApiError> {
     let gateway = &shard.gateway;
-    let _place = gateway.api.admit().map_err(|refusal| ApiError::from(&refusal))?;
-    let read = body::read(gateway, request).await;
-    let (parts, body) =
-        read.map_err(|error| ApiError::new(error.status(), error.reason(), error.detail()))?;
-    let content_type = parts.headers.get(header::CONTENT_TYPE);
-    let asked = ApiRequest {
-        method: parts.method.as_str(),
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or(""),
-        content_type: content_type.and_then(|value| value.to_str().ok()),
-        body: &body,
+    let credential = {
+        let nothing = Bytes::new();
+        let head = asked(request.method(), request.uri(), request.headers(), &nothing);
+        api.credential(&head)?
     };
-    answer(shard, api, &asked).await
+    let app = gateway.directory.find(&credential.app).ok_or_else(unknown_app)?;
+    let config = app.config();
+    auth::verify_api(&config, &credential, runtime::clock::unix_seconds())?;
+    if config.state == AppState::Disabled || !config.dialects.contains(&protocol.name()) {
+        let detail = "the app, or this dialect of it, is switched off";
+        return Err(ApiError::new(403, Reason::Forbidden, detail));
+    }
+    let _place = gateway.api.admit().map_err(|refusal| ApiError::from(&refusal))?;
+    let (parts, body) = body::read(gateway, request)
+        .await
+        .map_err(|error| ApiError::new(error.status(), error.reason(), error.detail()))?;
+    auth::verify_body(&credential, &body)?;
+    let asked = asked(&parts.method, &parts.uri, &parts.headers, &body);
+    let call = api.read(&asked)?;
+    let answer = calls::perform_whole(shard, &app, call).await;
+    Ok(api.answer(&asked, &answer.map_err(|refusal| ApiError::from(&refusal))?))
 }
 
-async fn answer(
-    shard: &Shard,
-    api: &dyn ServerApi,
-    asked: &ApiRequest<'_>,
-) -> Result<ApiResponse, ApiError> {
-    let gateway = &shard.gateway;
-    let credential = api.credential(asked)?;
-    let app = gateway.directory.find(&credential.app).ok_or_else(unknown_app)?;
-    let now = runtime::clock::unix_seconds();
-    auth::verify_api(&app.config(), &credential, asked.body, now)?;
-    if app.config().state == model::AppState::Disabled {
-        return Err(ApiError::new(403, model::Reason::Forbidden, "the app is switched off"));
+fn asked<'a>(
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+) -> ApiRequest<'a> {
+    let content_type = headers.get(header::CONTENT_TYPE);
+    ApiRequest {
+        method: method.as_str(),
+        path: uri.path(),
+        query: uri.query().unwrap_or(""),
+        content_type: content_type.and_then(|value| value.to_str().ok()),
+        body,
     }
-    let call = api.read(asked)?;
-    let answer = calls::perform(gateway, &app, call).await;
-    let answer = answer.map_err(|refusal| ApiError::from(&refusal))?;
-    Ok(api.answer(asked, &answer))
 }
 
 /// Reads as a wrong signature does.
 fn unknown_app() -> ApiError {
     let detail = "the signature does not hold: check the key, its secret and what is signed";
-    ApiError::new(401, model::Reason::Unauthorized, detail)
+    ApiError::new(401, Reason::Unauthorized, detail)
 }
 
 fn plain(answer: ApiResponse, retry_after_seconds: Option<u64>) -> Response {

@@ -20,8 +20,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper::header::{self, HeaderName};
 use hyper::service::service_fn;
-use hyper::{Method, Request, StatusCode, Uri, Version, header};
+use hyper::{Method, Request, StatusCode, Uri, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::Reason;
 use protocol::{Handshake, PROTOCOLS};
@@ -171,7 +172,7 @@ async fn route(shard: &Rc<Shard>, peer: Peer, request: Request<Incoming>) -> Res
     }
     for &protocol in PROTOCOLS {
         if let Some(api) = protocol.server_api().filter(|api| api.owns(&path)) {
-            return dialect_api::serve(shard, api, request).await;
+            return dialect_api::serve(shard, protocol, api, request).await;
         }
     }
     if path.starts_with(api::PREFIX) {
@@ -191,6 +192,14 @@ async fn route(shard: &Rc<Shard>, peer: Peer, request: Request<Incoming>) -> Res
 
 fn page(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> Option<Response> {
     let page = shard.gateway.page.as_ref().filter(|_| request.method() == Method::GET)?;
+    // Behind a proxy the socket's other end says nothing about who asks.
+    let forwarded = |name: &HeaderName| {
+        let name = name.as_str();
+        name == "via" || name == "forwarded" || name.starts_with("x-forwarded-")
+    };
+    if request.headers().keys().any(forwarded) {
+        return None;
+    }
     let host = request.headers().get(header::HOST)?.to_str().ok()?;
     let (content_type, body) = page.get(request.uri().path(), host, peer.socket.ip())?;
     let response = hyper::Response::builder()

@@ -113,8 +113,9 @@ async fn answer(
         Ok(Admitted { app, standing, key, origin }) => {
             let who = Who { id, protocol, app: Arc::clone(app.app()), key, origin };
             let permits = Permits { app, gateway, address };
-            let Accepted { codec, commands, .. } = accepted;
-            let opening = Opening { who, codec, commands, standing, permits };
+            let Accepted { codec, commands, admission, .. } = accepted;
+            let user = admission.user;
+            let opening = Opening { who, codec, commands, standing, user, permits };
             Ok(connection::begin(shard, opening).await)
         }
     };

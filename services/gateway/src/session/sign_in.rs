@@ -21,10 +21,15 @@ impl Session {
                 let detail = "this connection has signed in as another user";
                 return Err(Refusal::new(Reason::Conflict, detail));
             }
-            Some(_) => {}
-            None => connection.shard.sign_in(connection, user.user.clone()),
+            Some(_) => self.user = Some(user),
+            None => self.is_user(user),
         }
-        self.user = Some(user);
         Ok(Reply::SignedIn { data })
+    }
+
+    /// From now on it can be found, and disconnected, by its user.
+    pub(crate) fn is_user(&mut self, user: Member) {
+        self.connection.shard.sign_in(&self.connection, user.user.clone());
+        self.user = Some(user);
     }
 }

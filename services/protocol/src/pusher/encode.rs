@@ -151,8 +151,8 @@ fn subscription_error(channel: &ChannelName, refusal: &Refusal) -> Frame {
 /// The detail, when to try again, and, where the client may know it, the rule that decided.
 fn in_words(refusal: &Refusal) -> String {
     let mut words = String::from(refusal.detail);
-    if let Some(after) = refusal.retry_after {
-        write!(words, ", try again in {} s", after.as_secs().max(1)).expect("a String takes all");
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        write!(words, ", try again in {seconds} s").expect("a String takes all");
     }
     if let Some(decision) = &refusal.decision {
         write!(words, " (rule `{}`: {})", decision.pattern, decision.clause)

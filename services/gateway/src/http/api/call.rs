@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::StatusCode;
@@ -19,9 +18,6 @@ use super::routes::Operation;
 use crate::app::App;
 use crate::http::calls;
 use crate::shard::Shard;
-
-/// Beyond it the broker counts as away.
-const PERFORM_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Call {
@@ -52,7 +48,7 @@ impl Call {
     /// Asks without changing anything.
     pub(super) async fn ask(&self, call: ServerCall) -> Result<ServerAnswer, Failure> {
         let performed = calls::perform(&self.shard.gateway, &self.app, call);
-        match tokio::time::timeout(PERFORM_MAX, performed).await {
+        match tokio::time::timeout(calls::PERFORM_MAX, performed).await {
             Ok(answer) => answer.map_err(|refusal| failure(&refusal, &self.app)),
             Err(_) => Err(too_slow()),
         }
@@ -94,7 +90,7 @@ impl Call {
             // The client has left, or was told that it takes too long.
             let _ = tell.send(answer);
         });
-        match tokio::time::timeout(PERFORM_MAX, told).await {
+        match tokio::time::timeout(calls::PERFORM_MAX, told).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(too_slow()),
         }
@@ -151,7 +147,7 @@ fn failure(refusal: &Refusal, app: &App) -> Failure {
     if refusal.reason != Reason::RateLimited {
         return failure;
     }
-    let wait = refusal.retry_after.map_or(1, |wait| wait.as_secs().max(1));
+    let wait = refusal.retry_after_seconds().unwrap_or(1);
     failure
         .with(
             HeaderName::from_static("ratelimit-limit"),
@@ -162,6 +158,6 @@ fn failure(refusal: &Refusal, app: &App) -> Failure {
 }
 
 fn too_slow() -> Failure {
-    let detail = "the message service takes too long: ask again with the same idempotency key";
+    let detail = "the message service takes too long: ask again; an idempotency key keeps a change from happening twice";
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Unavailable, detail).retry_after(1)
 }

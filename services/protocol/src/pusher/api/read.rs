@@ -187,6 +187,10 @@ fn channels(event: &Event<'_>) -> Result<Vec<ChannelName>, ApiError> {
     if channels.len() > 1 && channels.iter().any(encrypted) {
         return Err(bad("an encrypted channel must be the only channel of its event"));
     }
+    let twice = |(at, channel)| channels[..at].contains(channel);
+    if channels.iter().enumerate().any(twice) {
+        return Err(bad("channels has a channel twice"));
+    }
     Ok(channels)
 }
 
