@@ -1,8 +1,6 @@
 //! What all shards of one gateway share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use broker::Broker;
 use model::{ConnectionId, MessageId};
@@ -12,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::address::Addresses;
 use crate::app::directory::Directory;
-use crate::app::rate::{Now, Rate, RateLimit};
+use crate::app::rate::Rate;
 use crate::config::Checked;
 use crate::http::{Acceptor, ApiShared, Page};
 use crate::metrics::{Counters, Instruments};
+use crate::places::Places;
 use crate::shard::inbox::Inboxes;
 
 /// One gateway. Everything in it is shared by threads; what is not is a shard's.
@@ -26,7 +25,7 @@ pub(crate) struct Gateway {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) addresses: Arc<Addresses>,
-    pub(crate) connections: Arc<Connections>,
+    pub(crate) places: Arc<Places>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) instruments: Instruments,
     pub(crate) tracer: Option<runtime::telemetry::Tracer>,
@@ -37,47 +36,6 @@ pub(crate) struct Gateway {
     pub(crate) page: Option<Arc<dyn Page>>,
     pub(crate) api: ApiShared,
     random: SystemRandom,
-}
-
-/// The gateway's places for connections.
-#[derive(Debug)]
-pub(crate) struct Connections {
-    open: AtomicU32,
-    open_max: u32,
-    connects: RateLimit,
-    rate: Rate,
-}
-
-/// One of the gateway's places, given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Place(Arc<Connections>);
-
-impl Connections {
-    pub(crate) fn new(open_max: u32, rate: Rate) -> Self {
-        Self { open: AtomicU32::new(0), open_max, connects: RateLimit::default(), rate }
-    }
-
-    /// Takes a place, or says when to come back.
-    pub(crate) fn admit(self: &Arc<Self>) -> Result<Place, Duration> {
-        const WHEN_FULL: Duration = Duration::from_secs(5);
-        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < self.open_max).then_some(open + 1)
-        });
-        if taken.is_err() {
-            return Err(WHEN_FULL);
-        }
-        let place = Place(Arc::clone(self));
-        match self.connects.charge(Now::read(), self.rate, 1) {
-            Ok(()) => Ok(place),
-            Err(exceeded) => Err(exceeded.retry_after.unwrap_or(WHEN_FULL)),
-        }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What [`Gateway::new`] is made of.
@@ -99,14 +57,13 @@ impl Gateway {
         let limits = &config.limits;
         let per_address = Rate::new(limits.connects_per_second_per_address);
         let addresses = Addresses::new(limits.connections_per_address_max, per_address);
-        let connections =
-            Connections::new(limits.connections_max, Rate::new(limits.connects_per_second));
+        let places = Places::new(limits.connections_max, Rate::new(limits.connects_per_second));
         Self {
             directory: Directory::new(apps),
             broker,
             inboxes,
             addresses: Arc::new(addresses),
-            connections: Arc::new(connections),
+            places: Arc::new(places),
             counters: Arc::new(Counters::new(config.shards)),
             instruments,
             tracer: ingredients.tracer,

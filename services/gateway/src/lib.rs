@@ -11,6 +11,7 @@ pub mod http;
 mod hub;
 mod listen;
 mod metrics;
+mod places;
 pub mod process;
 mod session;
 mod shard;

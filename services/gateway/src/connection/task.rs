@@ -16,7 +16,7 @@ use crate::connection::assembly::{Assembly, Fed, Incoming};
 use crate::connection::outbox::Outbox;
 use crate::connection::scanner::Seen;
 use crate::connection::{Connection, Event, Who, bump, close};
-use crate::gateway::Place;
+use crate::places::Place;
 use crate::session::{Session, Standing};
 use crate::shard::Shard;
 use crate::transport::{Transport, frame};

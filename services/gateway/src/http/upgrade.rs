@@ -27,8 +27,8 @@ use crate::app::{App, ConnectionPermit};
 use crate::auth;
 use crate::auth::origin::OriginRefusal;
 use crate::connection::{self, Opened, Opening, Permits, Who};
-use crate::gateway::Place;
 use crate::http::{Peer, Response, client_ip, problem};
+use crate::places::Place;
 use crate::session::Standing;
 use crate::shard::Shard;
 use crate::transport::Transport;
@@ -96,7 +96,7 @@ async fn answer(
         let detail = "too many connections from this address";
         Refused { status: StatusCode::TOO_MANY_REQUESTS, ..Refused::busy(detail, after) }
     })?;
-    let gateway = shard.gateway.connections.admit().map_err(|after| {
+    let gateway = shard.gateway.places.admit().map_err(|after| {
         asked.count_rejected(shard, CloseReason::Overloaded);
         Refused::busy("this gateway has all the connections it may have", after)
     })?;
