@@ -22,6 +22,9 @@ use model::{
 /// - `join` takes effect at one place of that order: what it returns is the state up to and
 ///   including `Joined::sequence`, and each delivery after it reaches the joiner's shard;
 /// - history, last value and member edges are part of the same act as the delivery they belong to;
+/// - between that place and the return of `join` nothing is delivered to the joiner's shard on this
+///   channel: a backend that has to wait holds it back until its caller has its answer, and can
+///   make the joiner known to its hub;
 /// - `publish` returns once the publication is accepted, not once it is delivered; refused or
 ///   failed, it leaves no trace;
 /// - a user's first connection in a channel is `MemberAdded`, the last one's leave `MemberRemoved`,

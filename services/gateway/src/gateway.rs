@@ -25,6 +25,8 @@ pub(crate) struct Gateway {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) inboxes: Arc<Inboxes>,
     pub(crate) addresses: Arc<Addresses>,
+    /// As `addresses`, of sockets that are no connections (yet).
+    pub(crate) sockets: Arc<Addresses>,
     pub(crate) places: Arc<Places>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) instruments: Instruments,
@@ -57,12 +59,14 @@ impl Gateway {
         let limits = &config.limits;
         let per_address = Rate::new(limits.connects_per_second_per_address);
         let addresses = Addresses::new(limits.connections_per_address_max, per_address);
+        let sockets = Addresses::new(limits.sockets_per_address_max, Rate::new(u32::MAX));
         let places = Places::new(limits.connections_max, Rate::new(limits.connects_per_second));
         Self {
             directory: Directory::new(apps),
             broker,
             inboxes,
             addresses: Arc::new(addresses),
+            sockets: Arc::new(sockets),
             places: Arc::new(places),
             counters: Arc::new(Counters::new(config.shards)),
             instruments,
@@ -87,7 +91,11 @@ impl Gateway {
     }
 
     pub(crate) fn message_id(&self) -> MessageId {
-        MessageId(uuid::Uuid::now_v7().as_u128())
+        // Without the process-wide counter of `now_v7`, which is a lock: order comes from the channel.
+        let millis = runtime::clock::unix_millis();
+        let nanos = u32::try_from(millis % 1_000).expect("below 1,000") * 1_000_000;
+        let now = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1_000, nanos);
+        MessageId(uuid::Uuid::new_v7(now).as_u128())
     }
 
     fn random_bytes<const N: usize>(&self) -> [u8; N] {

@@ -45,6 +45,10 @@ pub fn main(config: Option<&Path>, asked: Asked) -> ExitCode {
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
     checked.apps = beside(config, &checked.apps);
+    if let Some(tls) = &mut checked.tls {
+        tls.certificate = beside(config, &tls.certificate);
+        tls.key = beside(config, &tls.key);
+    }
     let (apps, warnings) = match control::file::load(&checked.apps) {
         Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_CONFIG, &error),
@@ -89,7 +93,7 @@ async fn serve(config: Checked, apps: Vec<model::App>) -> ExitCode {
         Ok(prepared) => prepared,
         Err(error) => return fail(EXIT_PORT, &error),
     };
-    let apps_file = config.apps.clone();
+    let (apps_file, insecure) = (config.apps.clone(), config.insecure);
     let health = Health::new();
     let parts = Parts {
         config,
@@ -115,7 +119,7 @@ async fn serve(config: Checked, apps: Vec<model::App>) -> ExitCode {
         "ready"
     );
     let tasks = Tasks::new();
-    until_stopped(signals, &running, &apps_file).await;
+    until_stopped(signals, &running, &apps_file, insecure).await;
     stop(running, &tasks).await;
     info!(event = "gateway.stopped", "stopped");
     admin.stop();
@@ -138,11 +142,16 @@ fn prepare(config: &Checked) -> Result<(Signals, TcpListener), std::io::Error> {
     Ok((Signals::new()?, listener))
 }
 
-async fn until_stopped(mut signals: Signals, running: &Running, apps: &Path) {
+async fn until_stopped(mut signals: Signals, running: &Running, apps: &Path, insecure: bool) {
+    const HOUR: Duration = Duration::from_secs(3_600);
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut hour = tokio::time::interval_at(tokio::time::Instant::now() + HOUR, HOUR);
     loop {
         tokio::select! {
             _ = second.tick() => running.sweep(),
+            _ = hour.tick(), if insecure => {
+                warn!(event = "config.insecure", "clients are served without TLS on open addresses");
+            }
             signal = signals.next() => match signal {
                 Signal::Stop => return,
                 Signal::Reload => reload(running, apps).await,
@@ -171,11 +180,19 @@ async fn reload(running: &Running, apps: &Path) {
 
 async fn stop(running: Arc<Running>, tasks: &Tasks) {
     let (ended, end) = tokio::sync::oneshot::channel();
+    let sweeping = Arc::clone(&running);
     tasks.spawn_blocking("drain", move || {
         running.stop();
         let _ = ended.send(());
     });
-    let _ = end.await;
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            _ = &mut end => return,
+            _ = second.tick() => sweeping.sweep(),
+        }
+    }
 }
 
 fn exit_code(error: &StartError) -> u8 {

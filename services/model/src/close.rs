@@ -25,7 +25,7 @@ pub enum CloseReason {
     MessageTooSlow,
     /// A message that the dialect cannot read, where the dialect has no softer answer.
     BadMessage,
-    /// Too many refused messages in a row.
+    /// Too many messages that could not be read, within a minute or so.
     TooManyErrors,
     /// Frames or commands beyond the rate, for too long.
     RateLimited,

@@ -51,6 +51,8 @@ impl Memory {
     const STRIPES: usize = 256;
     /// How many one sweep walks through, so that a round takes eight.
     const STRIPES_PER_SWEEP: usize = 32;
+    /// Looked at without a pause when channels are listed.
+    const STRIPES_PER_TURN: usize = 8;
 
     pub fn new(sink: Arc<dyn DeliverySink>) -> Self {
         let hasher = RandomState::new();
@@ -183,7 +185,11 @@ impl Broker for Memory {
         limit: usize,
     ) -> Result<Vec<ChannelState>, Error> {
         let mut listed = BTreeMap::new();
-        for stripe in &self.stripes {
+        for (index, stripe) in self.stripes.iter().enumerate() {
+            if index % Self::STRIPES_PER_TURN == 0 {
+                // The caller's thread serves clients as well.
+                tokio::task::yield_now().await;
+            }
             for (key, channel) in &stripe.lock().channels {
                 let asked = key.app == app && key.channel.as_str().starts_with(prefix);
                 if !asked || !channel.is_occupied() || !is_listed(&key.channel) {

@@ -10,7 +10,7 @@ mod tests;
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use arc_swap::ArcSwap;
 use model::{AppState, CloseReason, Reason, Refusal};
@@ -24,19 +24,6 @@ pub struct App {
     connections: AtomicU32,
     connects: RateLimit,
     publishes: RateLimit,
-    counters: Counters,
-}
-
-/// What an app used since the gateway started. Only ever grows; each number is exact by itself, not
-/// together with the others.
-///
-/// Shards share these lines of cache: add for a batch, not for each of many deliveries.
-#[derive(Debug, Default)]
-pub struct Counters {
-    pub messages_in: AtomicU64,
-    pub messages_out: AtomicU64,
-    pub bytes_in: AtomicU64,
-    pub bytes_out: AtomicU64,
 }
 
 /// One of the app's places for connections, given back when dropped.
@@ -52,7 +39,6 @@ impl App {
             connections: AtomicU32::new(0),
             connects: RateLimit::default(),
             publishes: RateLimit::default(),
-            counters: Counters::default(),
         }
     }
 
@@ -111,22 +97,6 @@ impl App {
     /// Open connections in this gateway.
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    pub fn counters(&self) -> &Counters {
-        &self.counters
-    }
-}
-
-impl Counters {
-    pub fn received(&self, messages: u64, bytes: u64) {
-        self.messages_in.fetch_add(messages, Ordering::Relaxed);
-        self.bytes_in.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    pub fn sent(&self, messages: u64, bytes: u64) {
-        self.messages_out.fetch_add(messages, Ordering::Relaxed);
-        self.bytes_out.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 

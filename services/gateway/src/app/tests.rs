@@ -230,19 +230,6 @@ async fn app_charges_publishes_all_or_none_and_says_when() {
 }
 
 #[test]
-fn counters_only_grow() {
-    let app = limited(AppLimits::default());
-    app.counters().received(1, 10);
-    app.counters().sent(3, 30);
-    app.counters().sent(1, 1);
-    let read =
-        |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    let counters = app.counters();
-    assert_eq!((read(&counters.messages_in), read(&counters.bytes_in)), (1, 10));
-    assert_eq!((read(&counters.messages_out), read(&counters.bytes_out)), (4, 31));
-}
-
-#[test]
 fn directory_finds_an_app_by_each_of_its_names() {
     let directory = Directory::new(vec![app(2, "two", &["b", "c"]), app(1, "one", &["a"])]);
     let code = |text: &str| AppRef::Code(AppCode::parse(text).unwrap());

@@ -108,8 +108,8 @@ limits! {
     handshake_timeout: Span = Span::from_secs(5), Span::from_millis(100) => Span::from_secs(15);
     /// For TLS, before that.
     tls_handshake_timeout: Span = Span::from_secs(5), Span::from_millis(100) => Span::from_secs(15);
-    /// Sockets at once that have not yet sent a whole request; more wait in the kernel's backlog. Silent
-    /// ones hold about 12 KB each until handshake_timeout, so a few thousand keep nobody out.
+    /// Sockets at once that have not yet sent a whole request; more wait in the kernel's backlog. A silent
+    /// one holds about 12 KB until handshake_timeout.
     handshakes_in_flight_max: usize = 8_192, 1 => 65_536;
 
     /// One frame of a client; beyond it close code 1009.
@@ -124,9 +124,9 @@ limits! {
     frames_per_second: u32 = 200, 1 => 1_000_000;
     /// Pings, pongs and closes of one connection; twice as many at once.
     control_frames_per_second: u32 = 10, 1 => 1_000_000;
-    /// Refused messages of one connection within `errors_window`, after which it is closed.
+    /// Messages of one connection within `errors_window` that cannot be read, after which it is closed.
     errors_max: u32 = 10, 1 => 10_000;
-    /// How long a refused message counts.
+    /// How long such a message counts.
     errors_window: Span = Span::from_secs(60), Span::from_secs(1) => Span::from_secs(3_600);
 
     /// What waits for one slow connection; beyond it the connection is closed.
@@ -144,6 +144,10 @@ limits! {
     connects_per_second_per_address: u32 = 20, 1 => 1_000_000;
     /// Open connections of one IPv4 address or IPv6 /64.
     connections_per_address_max: u32 = 200, 1 => 4_000_000;
+
+    /// Sockets of one IPv4 address or IPv6 /64 that are no WebSocket connections: handshakes, API
+    /// requests, silence. Beyond it a new one is closed. Trusted proxies are not counted.
+    sockets_per_address_max: u32 = 512, 1 => 4_000_000;
 
     /// The body of an API request; beyond it 413.
     api_body_bytes_max: ByteSize = ByteSize::mib(1), ByteSize::kib(1) => ByteSize::mib(4);

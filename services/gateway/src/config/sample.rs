@@ -12,7 +12,7 @@ pub(super) fn render(config: &Config) -> String {
     comment(
         &mut out,
         "Configuration of wharf-gateway. It is read once, at start; apps are in a file of their \
-         own. Each key can also be set in the environment: GATEWAY__LIMITS__CONNECTIONS_MAX=5000 \
+         own. Each key can also be set in the environment: WHARF_GATEWAY__LIMITS__CONNECTIONS_MAX=5000 \
          sets limits.connections_max. Sizes are in B, KiB or MiB, times in ms, s, m, h or d.",
     );
     out.push('\n');

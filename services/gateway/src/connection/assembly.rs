@@ -95,7 +95,7 @@ fn drain(
 ) -> Result<(), CloseReason> {
     loop {
         let item = match context.read(stream) {
-            // Payloads are slices of the read buffer and would pin it: small ones are copied out.
+            // Payloads are slices of the read buffer and would pin it: they are copied out.
             Ok(Message::Text(text)) => Incoming::Frame(Frame::Text(Text::from(text.as_str()))),
             Ok(Message::Binary(bytes)) => {
                 Incoming::Frame(Frame::Binary(Bytes::copy_from_slice(&bytes)))

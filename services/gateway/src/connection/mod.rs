@@ -161,14 +161,24 @@ impl Connection {
 
     /// Writes deliveries at once or queues them. A client that is closing is told nothing more.
     pub(crate) fn send(&self, frames: &Bytes, publications: u64) {
-        let dialect = self.counters();
-        if self.give(frames, || frames.clone()) {
-            bump(&self.tally.messages_out, publications);
-            dialect.delivered.add(publications);
+        self.count(self.give(frames, || frames.clone()), publications);
+    }
+
+    fn count(&self, given: bool, publications: u64) {
+        let (counters, tally) = (self.counters(), &self.tally);
+        if given {
+            bump(&tally.messages_out, publications);
+            counters.delivered.add(publications);
         } else {
-            bump(&self.tally.dropped, publications);
-            dialect.dropped.add(publications);
+            bump(&tally.dropped, publications);
+            counters.dropped.add(publications);
         }
+    }
+
+    /// As [`Connection::send`], for a part of what others are told: a slow client keeps its own copy
+    /// and does not hold the whole.
+    pub(crate) fn send_part(&self, frames: &[u8], publications: u64) {
+        self.count(self.give(frames, || Bytes::copy_from_slice(frames)), publications);
     }
 
     /// As [`Connection::send`], for what is said to this client alone.
@@ -182,6 +192,9 @@ impl Connection {
             return false;
         }
         let mut outbox = self.outbox.borrow_mut();
+        // One write may be larger than the queue should be (escaping makes JSON six times as long):
+        // it closes only a client that was behind before.
+        let was_behind = outbox.bytes() > self.queue_bytes_max / 2;
         match outbox.send(self.transport.get(), bytes, keep) {
             // TLS may hold what the socket did not take.
             Sent::All if self.transport().wants_write() => {
@@ -189,7 +202,7 @@ impl Connection {
                 self.stall();
             }
             Sent::All => {}
-            Sent::Queued if outbox.bytes() > self.queue_bytes_max => {
+            Sent::Queued if was_behind && outbox.bytes() > self.queue_bytes_max => {
                 drop(outbox);
                 self.close(CloseReason::SlowConsumer);
                 return false;
@@ -275,6 +288,10 @@ impl Connection {
         }
         let outbox = self.outbox.borrow();
         let unsent = !outbox.is_empty() || self.transport().wants_write();
+        if !unsent {
+            // A delivery may have flushed what TLS held, before this task got its turn.
+            self.clock.stalled.set(None);
+        }
         if unsent && self.transport().poll_writable(cx).is_ready() {
             return Poll::Ready(Event::Writable);
         }

@@ -27,8 +27,10 @@ pub(crate) enum Sent {
 }
 
 impl Outbox {
+    /// What the queue costs, each item with a flat share for keeping it.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        const ITEM_BYTES: usize = 64;
+        self.bytes + self.queue.len() * ITEM_BYTES
     }
 
     pub(crate) fn is_empty(&self) -> bool {

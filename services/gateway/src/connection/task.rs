@@ -57,12 +57,19 @@ pub(crate) async fn begin(shard: &Rc<Shard>, opening: Opening) -> Opened {
     let Opening { who, codec, commands, standing, user, permits } = opening;
     let connection = Rc::new(Connection::new(Rc::clone(shard), who));
     let mut session = Session::new(Rc::clone(&connection), codec, standing);
+    // The apps may have changed since it was let in, when it had no seat to be found in.
+    if let Some(reason) = connection.no_longer_conforms() {
+        connection.close(reason);
+    }
     if let Some(user) = user {
         session.is_user(user);
     }
     session.greet();
     for command in commands {
-        session.handle(command).await;
+        // A refused one may have ended the connection: its later ones would only be seen to flicker.
+        if !connection.is_closing() {
+            session.handle(command).await;
+        }
     }
     Opened { connection, session, permits }
 }
@@ -86,6 +93,12 @@ pub(crate) fn serve(
             Box::pin(take(&connection, &mut session, fed)).await;
         }
         drop(leftover);
+        if connection.transport().is_tls()
+            && let Some(fed) = reader.read(&connection, session.is_echo())
+        {
+            // TLS may have decrypted it already: the socket would not tell of it.
+            Box::pin(take(&connection, &mut session, fed)).await;
+        }
         let reason = converse(&connection, &mut session, &mut reader).await;
         drop(session);
         Box::pin(finish(&connection, reason)).await;
@@ -141,16 +154,21 @@ async fn take(
     session: &mut Session,
     (fed, error): (Fed, Option<CloseReason>),
 ) {
-    if !fed.output.is_empty() {
-        connection.send_own(&fed.output);
-    }
+    let mut said_goodbye = false;
     for incoming in fed.incoming {
         match incoming {
             Incoming::Frame(_) if connection.is_closing() => break,
             Incoming::Frame(frame) => session.receive(frame).await,
             Incoming::Control => {}
-            Incoming::Close => connection.close(CloseReason::ClientClosed),
+            Incoming::Close => said_goodbye = true,
         }
+    }
+    // The echo of a close frame is in here, and nothing may follow it: RFC 6455, section 5.5.1.
+    if !fed.output.is_empty() {
+        connection.send_own(&fed.output);
+    }
+    if said_goodbye {
+        connection.close(CloseReason::ClientClosed);
     }
     if let Some(reason) = error {
         connection.close(reason);

@@ -31,7 +31,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, warn};
 
-use crate::app::address::client_address;
+use crate::app::address::{AddressPermit, client_address};
+use crate::app::rate::Now;
 use crate::shard::Shard;
 
 pub(crate) use api::Shared as ApiShared;
@@ -71,7 +72,11 @@ pub(crate) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
         };
         match accepted {
             (Ok(place), Ok((socket, peer))) => {
-                shard.spawn(serve(Rc::clone(&shard), socket, peer, place));
+                // Too many of one address: closed, which is the cheapest answer.
+                if let Ok(address) = address_place(&shard, peer.ip()) {
+                    let places = SocketPlaces { handshake: Some(place), _address: address };
+                    shard.spawn(serve(Rc::clone(&shard), socket, peer, places));
+                }
             }
             (_, Err(error)) => {
                 // Out of descriptors, mostly: accepting goes on when some come back.
@@ -83,28 +88,38 @@ pub(crate) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
     }
 }
 
+/// What a socket takes until it is a connection; the handshake's place until its first request.
+struct SocketPlaces {
+    handshake: Option<OwnedSemaphorePermit>,
+    _address: Option<AddressPermit>,
+}
+
+/// Proxies bring many clients: theirs are counted one by one, by what the proxies say.
+fn address_place(shard: &Shard, ip: IpAddr) -> Result<Option<AddressPermit>, Duration> {
+    let gateway = &shard.gateway;
+    if gateway.config.trusted_proxies.contains(ip) {
+        return Ok(None);
+    }
+    gateway.sockets.admit(ip, Now::read()).map(Some)
+}
+
 /// Each shard has its share of the gateway's handshakes in flight.
 fn handshake_places(shard: &Shard) -> Arc<Semaphore> {
     let config = &shard.gateway.config;
     Arc::new(Semaphore::new(config.limits.handshakes_in_flight_max.div_ceil(config.shards)))
 }
 
-async fn serve(
-    shard: Rc<Shard>,
-    socket: TcpStream,
-    address: SocketAddr,
-    place: OwnedSemaphorePermit,
-) {
+async fn serve(shard: Rc<Shard>, socket: TcpStream, address: SocketAddr, places: SocketPlaces) {
     if prepare(&socket).is_err() {
         return;
     }
     let peer = Peer { socket: address, tls: shard.gateway.tls.is_some() };
     match &shard.gateway.tls {
-        None => serve_http(shard, socket, peer, place).await,
+        None => serve_http(shard, socket, peer, places).await,
         Some(acceptor) => {
             let within = shard.gateway.config.limits.tls_handshake_timeout;
             match tokio::time::timeout(within, acceptor.0.accept(socket)).await {
-                Ok(Ok(stream)) => serve_http(shard, stream, peer, place).await,
+                Ok(Ok(stream)) => serve_http(shard, stream, peer, places).await,
                 Ok(Err(error)) => debug!(event = "tls.refused", error = %error, "no TLS handshake"),
                 Err(_) => debug!(event = "tls.timeout", "the TLS handshake took too long"),
             }
@@ -119,7 +134,7 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
     socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
-async fn serve_http<S>(shard: Rc<Shard>, stream: S, peer: Peer, place: OwnedSemaphorePermit)
+async fn serve_http<S>(shard: Rc<Shard>, stream: S, peer: Peer, places: SocketPlaces)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -132,7 +147,7 @@ where
         .max_headers(limits.headers_max)
         .max_header_size(limits.header_bytes_max);
     // The first answer ends the handshake; what follows on the socket is API traffic.
-    let place = RefCell::new(Some(place));
+    let place = RefCell::new(places.handshake);
     let stopping = shard.gateway.stopping.clone();
     let service = service_fn(|request| {
         let (shard, place) = (Rc::clone(&shard), place.take());

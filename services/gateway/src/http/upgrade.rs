@@ -1,5 +1,6 @@
 //! From an upgrade request to a connection: is it RFC 6455, is there room, which app, may it.
 
+use std::io::Read as _;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,10 +90,12 @@ async fn answer(
 ) -> Result<Response, Refused> {
     let accept = check(&request)?;
     if shard.is_draining() {
+        asked.count_rejected(shard, CloseReason::Draining);
         return Err(Refused::busy("this gateway is shutting down", Duration::from_secs(1)));
     }
     let ip = client_ip(shard, asked.peer, &request);
     let address = shard.gateway.addresses.admit(ip, Now::read()).map_err(|after| {
+        asked.count_rejected(shard, CloseReason::RateLimited);
         let detail = "too many connections from this address";
         Refused { status: StatusCode::TOO_MANY_REQUESTS, ..Refused::busy(detail, after) }
     })?;
@@ -162,8 +165,11 @@ fn take_socket(upgraded: Upgraded, tls: bool) -> std::io::Result<(Transport, Byt
     let gone = || std::io::Error::other("hyper holds another kind of stream");
     if tls {
         let parts = upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>().map_err(|_| gone())?;
-        let (socket, session) = parts.io.into_inner().into_inner();
-        Ok((Transport::tls(again(socket)?, session), parts.read_buf))
+        let (socket, mut session) = parts.io.into_inner().into_inner();
+        // What TLS has decrypted and hyper has not asked for: the socket will not tell of it again.
+        let mut leftover = Vec::from(parts.read_buf);
+        let _ends_with_would_block = session.reader().read_to_end(&mut leftover);
+        Ok((Transport::tls(again(socket)?, session), leftover.into()))
     } else {
         let parts = upgraded.downcast::<TokioIo<TcpStream>>().map_err(|_| gone())?;
         Ok((Transport::plain(again(parts.io.into_inner())?), parts.read_buf))

@@ -4,6 +4,7 @@
 //! time, with one write each. Members sit in a dense array with gaps, closed up only between
 //! passes, so that a cursor never misses or repeats one.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::connection::Connection;
 use crate::hub::Membership;
+use crate::shard::inbox::reserved;
 use crate::transport::frame;
 
 /// Writes before the shard's other work gets a turn. Measured on a prototype: 64 keeps an echo
@@ -25,9 +27,8 @@ pub(crate) struct Audience {
     id: u32,
     channel: ChannelKey,
     groups: Vec<Group>,
-    pending: Vec<Arc<Delivery>>,
-    /// When the first timed one of the pending was accepted.
-    since: Option<Instant>,
+    /// Each with the time of its acceptance, if it is timed.
+    pending: VecDeque<(Arc<Delivery>, Option<Instant>)>,
     pass: Option<Pass>,
     members: usize,
 }
@@ -89,15 +90,7 @@ struct Mark {
 
 impl Audience {
     pub(crate) fn new(id: u32, channel: ChannelKey) -> Self {
-        Self {
-            id,
-            channel,
-            groups: Vec::new(),
-            pending: Vec::new(),
-            since: None,
-            pass: None,
-            members: 0,
-        }
+        Self { id, channel, groups: Vec::new(), pending: VecDeque::new(), pass: None, members: 0 }
     }
 
     pub(crate) fn channel(&self) -> &ChannelKey {
@@ -132,8 +125,7 @@ impl Audience {
     /// Takes a delivery in; true if the audience must be given a turn that it did not have.
     pub(crate) fn deliver(&mut self, delivery: Arc<Delivery>, since: Option<Instant>) -> bool {
         let idle = !self.has_work();
-        self.pending.push(delivery);
-        self.since = self.since.or(since);
+        self.pending.push_back((delivery, since));
         idle
     }
 
@@ -175,20 +167,17 @@ impl Audience {
     /// Encodes what is pending, up to a bound that a healthy client's queue holds easily.
     fn begin(&mut self, bytes_max: usize) -> Pass {
         let mut bytes = 0;
-        let taken = self.pending.iter().take_while(|delivery| {
+        let taken = self.pending.iter().take_while(|(delivery, _)| {
             let fits = bytes == 0 || bytes + delivery.cost_bytes() <= bytes_max;
             bytes += delivery.cost_bytes();
             fits
         });
         let taken = taken.count();
-        let deliveries: Vec<_> = self.pending.drain(..taken).collect();
+        let (deliveries, times): (Vec<_>, Vec<_>) = self.pending.drain(..taken).unzip();
+        let since = times.into_iter().flatten().next();
         let batches = self.groups.iter().map(|group| Batch::encode(group, &deliveries)).collect();
-        let released = deliveries
-            .iter()
-            .filter(|delivery| matches!(delivery.push, Push::Publication(_)))
-            .map(|delivery| delivery.cost_bytes())
-            .sum();
-        Pass { batches, group: 0, slot: 0, released, since: self.since.take() }
+        let released = deliveries.iter().map(|delivery| reserved(delivery)).sum();
+        Pass { batches, group: 0, slot: 0, released, since }
     }
 }
 
@@ -226,7 +215,7 @@ impl Batch {
         let (mut begin, mut sends) = (0, 0);
         for mark in &self.marks {
             if mark.sequence > member.joined_at && mark.exclude != Some(connection.id) {
-                connection.send(&self.bytes.slice(begin..mark.end), mark.publications);
+                connection.send_part(&self.bytes[begin..mark.end], mark.publications);
                 sends += 1;
             }
             begin = mark.end;

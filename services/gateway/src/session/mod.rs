@@ -98,6 +98,7 @@ impl Session {
     pub(crate) async fn receive(&mut self, frame: Frame) {
         bump(&self.connection.tally.messages_in, 1);
         if self.echo {
+            self.connection.counters().received("message", true);
             return self.send(&[frame]);
         }
         let mut inbound = Inbound::default();
@@ -110,6 +111,7 @@ impl Session {
             Ok(()) => {}
             Err(DecodeError::Close(reason)) => self.connection.close(reason),
             Err(DecodeError::Refused { channel, refusal }) => {
+                self.connection.counters().received("message", false);
                 self.refuse(None, "message", channel, refusal);
                 self.count_error();
             }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use broker::{DeliverySink, InboxFull, ShardId, ShardSet};
-use model::{AppId, CloseReason, ConnectionId, Delivery, UserId};
+use model::{AppId, CloseReason, ConnectionId, Delivery, Push, UserId};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-/// Of so many deliveries of a channel one is timed.
-const SAMPLED: u64 = 64;
+/// Of so many publications one is timed, whatever their channels.
+const SAMPLED: u128 = 64;
 
 /// Every shard's inbox: the broker's [`DeliverySink`], and the way to reach all shards at once.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub(crate) struct Inboxes {
 
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    queue: Mutex<VecDeque<Item>>,
+    /// `None` once the shard has ended: nobody will take anything any more.
+    queue: Mutex<Option<VecDeque<Item>>>,
     /// Of publications that were accepted and are not yet written to every subscriber.
     bytes: AtomicUsize,
     bytes_max: usize,
@@ -33,7 +34,7 @@ pub(crate) struct Inbox {
 
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// With the time of its acceptance, for one delivery in [`SAMPLED`].
+    /// With the time of its acceptance, for one publication in [`SAMPLED`].
     Delivery(Arc<Delivery>, Option<Instant>),
     Order(Order),
     /// Stop accepting and close everyone over the window.
@@ -58,7 +59,7 @@ pub(crate) enum Whom {
 impl Inboxes {
     pub(crate) fn new(shards: usize, bytes_max: usize) -> Self {
         let inbox = || Inbox {
-            queue: Mutex::default(),
+            queue: Mutex::new(Some(VecDeque::new())),
             bytes: AtomicUsize::new(0),
             bytes_max,
             woken: AtomicBool::new(false),
@@ -119,16 +120,43 @@ impl DeliverySink for Inboxes {
     }
 
     fn deliver(&self, shards: ShardSet, delivery: Arc<Delivery>) {
-        let since = delivery.sequence.is_multiple_of(SAMPLED).then(Instant::now);
+        let since = is_timed(&delivery).then(Instant::now);
         for shard in shards.iter() {
             self.of(shard).put(Item::Delivery(Arc::clone(&delivery), since));
         }
     }
 }
 
+impl Item {
+    /// Room that was reserved for it.
+    fn reserved(&self) -> usize {
+        match self {
+            Self::Delivery(delivery, _) => reserved(delivery),
+            Self::Order(_) | Self::Drain => 0,
+        }
+    }
+}
+
+/// Room that the broker reserved for a delivery: publications have some, edges and counts none.
+pub(crate) fn reserved(delivery: &Delivery) -> usize {
+    match delivery.push {
+        Push::Publication(_) => delivery.cost_bytes(),
+        Push::MemberAdded(_) | Push::MemberRemoved(_) | Push::SubscriptionCount(_) => 0,
+    }
+}
+
+fn is_timed(delivery: &Delivery) -> bool {
+    // The low bits of a message id are random.
+    matches!(&delivery.push, Push::Publication(p) if p.id.0 % SAMPLED == 0)
+}
+
 impl Inbox {
     fn put(&self, item: Item) {
-        self.queue.lock().push_back(item);
+        match &mut *self.queue.lock() {
+            Some(queue) => queue.push_back(item),
+            // An order's `done` is dropped with it, which answers whoever waits for it.
+            None => return self.release(item.reserved()),
+        }
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         }
@@ -137,7 +165,15 @@ impl Inbox {
     /// Takes all that is there; `into` is empty and lends its memory.
     pub(crate) fn take(&self, into: &mut VecDeque<Item>) {
         self.woken.store(false, Ordering::Release);
-        std::mem::swap(&mut *self.queue.lock(), into);
+        if let Some(queue) = &mut *self.queue.lock() {
+            std::mem::swap(queue, into);
+        }
+    }
+
+    /// The shard has ended, also by a panic.
+    pub(crate) fn close(&self) {
+        let rest = self.queue.lock().take();
+        self.release(rest.iter().flatten().map(Item::reserved).sum());
     }
 
     pub(crate) async fn filled(&self) {

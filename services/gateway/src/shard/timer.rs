@@ -12,7 +12,8 @@ use crate::shard::ring::{NEVER, Tick};
 /// Runs until the shard ends.
 pub(super) async fn run(shard: Rc<Shard>) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
-    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    // Seconds in which the whole machine stood still are nobody's silence: they are not caught up.
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let due = second.tick().await;
         shard.gateway.instruments.lag.record(due.elapsed().as_secs_f64(), &[]);
@@ -57,7 +58,8 @@ fn next(connection: &Connection, now: Tick) -> Due {
         if now >= since + limits.stall_ticks {
             return Due::Close(CloseReason::SlowConsumer);
         }
-        at = at.min(since + limits.stall_ticks);
+        // While it does not take what we say we do not read it either, and cannot hear it answer.
+        return Due::At(at.min(since + limits.stall_ticks));
     }
     let silent_until = clock.heard.get() + ticks(heartbeat.idle);
     match clock.probed.get() {

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::time::Instant;
 
 use crate::hub::audience::{SENDS_PER_TURN, Step};
-use crate::shard::inbox::{Item, Order, Whom};
+use crate::shard::inbox::{Item, Order, Whom, reserved};
 use crate::shard::{Listeners, Shard, drain, timer};
 use crate::{Gateway, http};
 
@@ -37,6 +37,7 @@ pub(crate) fn start(
 }
 
 async fn run(gateway: Arc<Gateway>, id: ShardId, listeners: Vec<std::net::TcpListener>) {
+    let _ending = Ending(Arc::clone(&gateway), id);
     let shard = Shard::new(gateway, id);
     let listeners: Listeners = listeners
         .into_iter()
@@ -48,6 +49,15 @@ async fn run(gateway: Arc<Gateway>, id: ShardId, listeners: Vec<std::net::TcpLis
     }
     shard.spawn_for_life(timer::run(Rc::clone(&shard)));
     work(&shard).await;
+}
+
+/// Closes the inbox when the shard ends, in good order or by a panic: nobody waits for its answers.
+struct Ending(Arc<Gateway>, ShardId);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.inboxes.of(self.1).close();
+    }
 }
 
 /// The shard's loop. Ends when the shard was told to drain and has.
@@ -67,7 +77,13 @@ async fn work(shard: &Rc<Shard>) {
                         begin_drain(shard, drained);
                     }
                 }
-                Item::Order(order) => obey(shard, order),
+                Item::Order(order) => {
+                    // What was said before the order is told before it is obeyed.
+                    while turn(shard) {
+                        tokio::task::yield_now().await;
+                    }
+                    obey(shard, order);
+                }
             }
         }
         if turn(shard) {
@@ -84,10 +100,7 @@ async fn work(shard: &Rc<Shard>) {
 }
 
 fn deliver(shard: &Shard, delivery: Arc<model::Delivery>, since: Option<Instant>) {
-    let bytes = match &delivery.push {
-        model::Push::Publication(_) => delivery.cost_bytes(),
-        _ => 0,
-    };
+    let bytes = reserved(&delivery);
     if !shard.hub.borrow_mut().deliver(delivery, since) {
         shard.inbox().release(bytes);
     }

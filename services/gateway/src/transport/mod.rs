@@ -29,10 +29,14 @@ impl Transport {
     }
 
     pub(crate) fn name(&self) -> &'static str {
-        if self.tls.is_some() { "tls" } else { "tcp" }
+        if self.is_tls() { "tls" } else { "tcp" }
     }
 
-    /// Ready without waiting for the socket when TLS has decrypted more than was asked for.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Stays ready until [`Transport::try_read`] has found both TLS and the socket empty.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_read_ready(cx)
     }

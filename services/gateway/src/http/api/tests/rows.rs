@@ -35,7 +35,8 @@ fn credentials() {
         ))
     };
     let (key, other) = (&server.key, &server.other_key);
-    let wrong = format!("{}x", &key[..key.len() - 1]);
+    let last = if key.ends_with('x') { 'y' } else { 'x' };
+    let wrong = format!("{}{last}", &key[..key.len() - 1]);
     let rows = [
         ("P-01 none", String::new()),
         ("P-01 scheme", format!("authorization: Basic {key}\r\n")),
