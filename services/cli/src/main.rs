@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         // With stderr gone there is nobody left to tell.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        let _ = writeln!(io::stderr(), "error: {}", output::spelled(&format!("{error:#}")));
         ExitCode::from(failure::exit_code(&error))
     })
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::invocation::Invocation;
 use super::ready::{Ready, ReadyApp};
+use crate::remote::Address;
 
 pub(super) fn text(ready: &Ready, state_dir: &Path, invocation: &Invocation) -> String {
     let http = &ready.gateway_url;
@@ -45,19 +46,26 @@ fn paragraph(app: &ReadyApp, http: &str, ws: &str) -> String {
 
 fn first_thing_to_try(app: &ReadyApp, apps: usize, http: &str, invocation: &Invocation) -> String {
     let (wharf, code) = (invocation.program(), &app.app_code);
-    let choice = if apps > 1 { format!(" --app {code}") } else { String::new() };
-    let flags = format!("{}{choice}", invocation.flags());
+    let (sub, publish) = if is_found(http) {
+        let choice = if apps > 1 { format!(" --app {code}") } else { String::new() };
+        let flags = format!("{}{choice}", invocation.flags());
+        (flags.clone(), flags)
+    } else {
+        let there = format!(" --url {http} --app {code}");
+        let (key, file) = (&app.key, invocation.api_key_file());
+        (format!("{there} --key {key}"), format!("{there} --api-key-file {file}"))
+    };
     let mut text = format!(
         "
 First thing to try, in a second and a third terminal in this folder:
 
-  {wharf} sub lobby{flags}
+  {wharf} sub lobby{sub}
 "
     );
     if let Some(api_key) = &app.api_key {
         let _ = write!(
             text,
-            "  {wharf} pub lobby '{{\"hello\":\"world\"}}'{flags}
+            "  {wharf} pub lobby '{{\"hello\":\"world\"}}'{publish}
 
 The same without this program:
 
@@ -69,4 +77,9 @@ The same without this program:
         );
     }
     text
+}
+
+/// Whether `sub` and `pub` go there without being told to.
+fn is_found(http: &str) -> bool {
+    http.parse().is_ok_and(|address: Address| address.is_loopback())
 }

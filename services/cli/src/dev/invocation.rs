@@ -10,6 +10,7 @@ pub(super) struct Invocation {
     program: String,
     /// By which `sub` and `pub` find this process; with a space before, if there are any.
     flags: String,
+    api_key_file: String,
 }
 
 impl Invocation {
@@ -20,7 +21,9 @@ impl Invocation {
         } else {
             format!(" --state-dir {}", quoted(&state_dir.display().to_string()))
         };
-        Self { program: program.map_or_else(|| String::from("wharf"), |name| quoted(&name)), flags }
+        let api_key_file = quoted(&state_dir.join(state::API_KEY).display().to_string());
+        let program = program.map_or_else(|| String::from("wharf"), |name| quoted(&name));
+        Self { program, flags, api_key_file }
     }
 
     pub(super) fn program(&self) -> &str {
@@ -29,6 +32,11 @@ impl Invocation {
 
     pub(super) fn flags(&self) -> &str {
         &self.flags
+    }
+
+    /// Where the first API key is that was generated.
+    pub(super) fn api_key_file(&self) -> &str {
+        &self.api_key_file
     }
 }
 

@@ -7,6 +7,7 @@ mod page;
 mod process;
 mod ready;
 pub(crate) mod state;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use crate::output::Output;
 
-pub(crate) use ready::ReadyApp;
+pub(crate) use ready::{Ready, ReadyApp};
 
 /// Start everything in this process, with a demo app: for development, not for production
 ///
@@ -26,8 +27,12 @@ pub(crate) use ready::ReadyApp;
 ///   wharf dev --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --output json
 ///
 /// Keys are generated once and kept in the state folder. `wharf sub` and `wharf pub`, run in the same
-/// folder, find address and keys by themselves. SIGHUP reads the apps again; SIGTERM and Ctrl-C end
-/// it. Logs go to stderr; RUST_LOG=info shows more of them.
+/// folder, find address and keys by themselves. SIGHUP reads the apps again; SIGTERM, Ctrl-C and
+/// closing the terminal end it. Logs go to stderr; RUST_LOG=info shows more of them.
+///
+/// The page at / shows all keys, to this machine only. A reverse proxy in front would be this
+/// machine: that is not for production, and a request that says it came through one (Forwarded,
+/// Via, X-Forwarded-*) does not get the page.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use gateway::config::{Config, Listen, Warning};
 use gateway::{Parts, Running, StartError, control};
 use runtime::admin::{self, Health};
@@ -19,6 +19,7 @@ use super::invocation::Invocation;
 use super::page::DevPage;
 use super::ready::{Ready, ReadyApp};
 use super::state::State;
+use super::terminal::Terminal;
 use super::{Args, banner};
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -60,6 +61,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let telemetry = start_telemetry()?;
     warn_of(&warnings);
     let admin_listener = listen_admin(args.admin_listen)?;
+    let terminal = Terminal::new();
     let signals = Signals::new().context("take over signals")?;
     let health = Health::new();
     let invocation = Invocation::new(&args.state_dir);
@@ -75,11 +77,13 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
         admin_url: url(admin.local_addr()),
     };
     let ready = shown.show(&apps)?;
-    match args.output {
-        Output::Json => output::line(&serde_json::to_string(&ready)?)?,
-        Output::Text => output::line(&banner::text(&ready, &args.state_dir, &invocation))?,
-    }
-    until_stopped(signals, &running, &shown).await;
+    let text = match args.output {
+        Output::Json => serde_json::to_string(&ready)?,
+        Output::Text => banner::text(&ready, &args.state_dir, &invocation),
+    };
+    // Not as in other commands: whoever does not hear this cannot use what was started.
+    output::line(&text).map_err(|error| anyhow!("say on stdout what is ready: {error}"))?;
+    until_stopped(signals, &terminal, &running, &shown).await;
     state.withdraw();
     stop(running).await;
     admin.stop();
@@ -182,14 +186,30 @@ impl Shown<'_> {
     }
 }
 
-async fn until_stopped(mut signals: Signals, running: &Running, shown: &Shown<'_>) {
+async fn until_stopped(
+    mut signals: Signals,
+    terminal: &Terminal,
+    running: &Running,
+    shown: &Shown<'_>,
+) {
     let mut second = tokio::time::interval(Duration::from_secs(1));
+    let mut reloaded = false;
     loop {
         tokio::select! {
-            _ = second.tick() => running.sweep(),
+            _ = second.tick() => {
+                running.sweep();
+                // A shell that ends sends the signal a moment before its terminal is gone.
+                if std::mem::take(&mut reloaded) && terminal.is_gone() {
+                    return;
+                }
+            }
             signal = signals.next() => match signal {
                 Signal::Stop => return,
-                Signal::Reload => reload(running, shown).await,
+                Signal::Reload if terminal.is_gone() => return,
+                Signal::Reload => {
+                    reload(running, shown).await;
+                    reloaded = true;
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The folder in which `wharf dev` keeps what must survive a restart: generated keys, and where it
-//! runs. One process at a time; what it writes only its user may read.
+//! runs. One process at a time; what it writes only its user may read, and what others could have
+//! written is not believed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -17,12 +18,13 @@ use crate::failure::Failure;
 pub(crate) const DEFAULT: &str = ".wharf";
 
 const APPS: &str = "apps.toml";
-const API_KEY: &str = "api-key";
+pub(super) const API_KEY: &str = "api-key";
 const READY: &str = "dev.json";
 const LOCK: &str = "lock";
+const GITIGNORE: &str = ".gitignore";
 /// Of the small files here; what is larger is not ours.
 const BYTES_MAX: u64 = 1 << 20;
-const OTHERS_MAY_WRITE: u32 = 0o002;
+const OTHERS_MAY_WRITE: u32 = 0o022;
 
 /// The folder, ours until dropped.
 #[derive(Debug)]
@@ -39,15 +41,15 @@ impl State {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("make the state folder {}", folder.display()))?;
-        let mode = fs::metadata(folder)?.mode();
-        if mode & OTHERS_MAY_WRITE != 0 {
+        if !is_ours(&fs::metadata(folder)?) {
             let folder = folder.display();
             return Err(Failure::Config(format!(
-                "any user of this machine may write to {folder}, where secrets are kept: chmod \
-                 700 {folder}, or choose another with --state-dir"
+                "{folder}, where secrets are kept, is another user's or others may write to it: \
+                 chmod 700 {folder}, or choose another with --state-dir"
             ))
             .into());
         }
+        ignore_by_git(folder)?;
         let lock = lock(folder)?;
         Ok(Self { folder: folder.to_owned(), _lock: lock })
     }
@@ -81,24 +83,56 @@ impl State {
         let _ = fs::remove_file(self.folder.join(READY));
     }
 
-    /// Whole or not at all: who reads it meanwhile sees the old file.
     fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
-        let path = self.folder.join(name);
-        write_private(&self.folder, &path, text)
-            .with_context(|| format!("write {}", path.display()))
+        write_private(&self.folder, name, text)
     }
 }
 
-/// What the dev process of a folder has said; `None`: none runs there.
+impl Drop for State {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
+}
+
+/// What the dev process of a folder has said; `None`: none runs there. Credentials will go where it
+/// says, so that nobody else may have said it.
 pub(crate) fn ready(folder: &Path) -> anyhow::Result<Option<Ready>> {
     let path = folder.join(READY);
-    let text = match read(&path) {
-        Ok(text) => text,
+    let cannot_read = || format!("read {}", path.display());
+    let file = match File::open(&path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
+        Err(error) => return Err(error).with_context(cannot_read),
     };
+    for (name, metadata) in [(folder, fs::metadata(folder)), (&path, file.metadata())] {
+        if !is_ours(&metadata.with_context(cannot_read)?) {
+            let name = name.display();
+            return Err(Failure::Config(format!(
+                "{name} is another user's or others may write to it: what it says of a `wharf dev` \
+                 is not believed; say where the gateway is with --url and --app"
+            ))
+            .into());
+        }
+    }
+    let mut text = String::new();
+    file.take(BYTES_MAX).read_to_string(&mut text).with_context(cannot_read)?;
     let ready = serde_json::from_str(&text);
     ready.map(Some).with_context(|| format!("read {}: restart `wharf dev`", path.display()))
+}
+
+/// Whether nobody but us decides what is in it.
+fn is_ours(metadata: &Metadata) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    metadata.uid() == user && metadata.mode() & OTHERS_MAY_WRITE == 0
+}
+
+/// Keys that are committed are no longer secret. A folder with something in it may be another's,
+/// and is left as it is.
+fn ignore_by_git(folder: &Path) -> anyhow::Result<()> {
+    if fs::read_dir(folder)?.next().is_some() {
+        return Ok(());
+    }
+    write_private(folder, GITIGNORE, "*")
 }
 
 fn lock(folder: &Path) -> anyhow::Result<File> {
@@ -134,11 +168,16 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn write_private(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
-    // Made with mode 0600.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.persist(path)?;
-    Ok(())
+/// Whole or not at all: who reads it meanwhile sees the old file.
+fn write_private(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(name);
+    let write = || {
+        // Made with mode 0600.
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.write_all(b"\n")?;
+        file.persist(&path)?;
+        io::Result::Ok(())
+    };
+    write().with_context(|| format!("write {}", path.display()))
 }

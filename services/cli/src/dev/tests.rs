@@ -1,7 +1,10 @@
-//! How addresses are written.
+//! How addresses are written, and what people are told to try.
 
-use super::address;
-use super::invocation::quoted;
+use std::path::Path;
+
+use super::invocation::{Invocation, quoted};
+use super::ready::{Ready, ReadyApp};
+use super::{address, banner};
 
 #[test]
 fn addresses_are_read_as_people_write_them() {
@@ -31,5 +34,36 @@ fn what_is_printed_is_one_word_of_a_shell() {
         ("", "''"),
     ] {
         assert_eq!(quoted(text), expected);
+    }
+}
+
+#[test]
+fn a_gateway_that_is_not_found_by_itself_is_named() {
+    let folder = Path::new("my state");
+    let text = |text: &str| String::from(text);
+    let told = |url: &str| {
+        let app = ReadyApp {
+            app: text("demo"),
+            app_code: text("demo"),
+            app_id: text("1"),
+            key: text("k"),
+            secret: text("s"),
+            api_key: Some(text("a")),
+        };
+        let (gateway_url, admin_url) = (text(url), text("http://127.0.0.1:7001"));
+        let ready = Ready { ready: true, gateway_url, admin_url, apps: vec![app] };
+        banner::text(&ready, folder, &Invocation::new(folder))
+    };
+    for (url, sub, publish) in [
+        ("http://127.0.0.1:7000", " --state-dir 'my state'\n", " --state-dir 'my state'\n"),
+        (
+            "http://192.0.2.1:7000",
+            " --url http://192.0.2.1:7000 --app demo --key k\n",
+            " --url http://192.0.2.1:7000 --app demo --api-key-file 'my state/api-key'\n",
+        ),
+    ] {
+        let told = told(url);
+        assert!(told.contains(&format!(" sub lobby{sub}")), "{told}");
+        assert!(told.contains(&format!(r#"{{"hello":"world"}}'{publish}"#)), "{told}");
     }
 }

@@ -6,6 +6,8 @@ mod tests;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use serde_json::Value;
+
 /// How a command prints its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Output {
@@ -23,9 +25,28 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Says something beside the data. Nobody depends on it, so nothing is lost if nobody hears.
+/// Says something beside the data, which may quote somebody else. Nobody depends on it, so nothing
+/// is lost if nobody hears.
 pub(crate) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", spelled(text));
+}
+
+/// As a line of data. JSON leaves some control characters as they are; they stand in strings only,
+/// where another spelling is the same.
+pub(crate) fn json(value: &Value) -> String {
+    let text = value.to_string();
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            let _ = write!(out, "\\u{:04x}", u32::from(char));
+        } else {
+            out.push(char);
+        }
+    }
+    out
 }
 
 /// Somebody else's text as it may be shown: on a terminal its control characters, which could move
@@ -34,7 +55,8 @@ pub(crate) fn shown(text: String) -> String {
     if io::stdout().is_terminal() { spelled(&text) } else { text }
 }
 
-fn spelled(text: &str) -> String {
+/// Without the control characters with which a text could act on a terminal.
+pub(crate) fn spelled(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() && char != '\n' && char != '\t' {

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::output::{self, Output};
-use crate::remote::Target;
+use crate::remote::{Remote, Target, first_line};
 use crate::sign::raw::channel;
 
-/// What a gateway may be set to take at most.
+/// What an app may be set to allow at most. Its gateway may take less of one request.
 const DATA_BYTES_MAX: u64 = 1 << 20;
 
 /// Publish a message on a channel
@@ -28,7 +28,7 @@ const DATA_BYTES_MAX: u64 = 1 << 20;
 ///   date | wharf pub lobby -
 ///   wharf pub lobby --binary-file picture.png
 ///   wharf pub private-orders '{"id":42}' --event placed
-///   wharf pub lobby hi --url https://rt.example.com --app chat --api-key "$KEY"
+///   wharf pub lobby hi --url https://rt.example.com --app chat --api-key-file key
 ///
 /// Prints the message's id. Subscribers get DATA as it is; of standard input, without the newline at
 /// its end.
@@ -44,14 +44,18 @@ pub(crate) struct Args {
     /// The event's name, for Pusher subscribers [default: message]
     #[arg(long, value_name = "NAME")]
     event: Option<String>,
-    /// Publish this file's bytes
+    /// Publish this file's bytes, 1 MiB at most; on their way, as base64, they are a third more
     #[arg(long, value_name = "FILE")]
     binary_file: Option<PathBuf>,
     #[command(flatten)]
     target: Target,
-    /// An API key of the app [default: that of the `wharf dev`]; better in the variable
+    /// An API key of the app [default: that of the `wharf dev`]; the list of processes shows it:
+    /// better use the file or the variable
     #[arg(long, value_name = "KEY", env = "WHARF_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// File with the API key in its first line; goes before --api-key and the variable
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// json: the gateway's answer, with id and position
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -59,11 +63,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let remote = args.target.find()?;
-    let known = remote.known.as_ref().and_then(|app| app.api_key.clone());
-    let api_key = args.api_key.clone().or(known).ok_or_else(|| {
-        let app = &remote.app;
-        Failure::Usage(format!("publishing needs an API key of {app}: --api-key or WHARF_API_KEY"))
-    })?;
+    let api_key = args.api_key(&remote)?;
     let body = args.body()?;
     let asked = request::Publish { remote: &remote, api_key: &api_key, body };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -73,13 +73,26 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let answer = runtime.block_on(asked.send())?;
     let id = answer.get("id").and_then(Value::as_str);
     match (args.output, id) {
-        (Output::Text, Some(id)) => output::line(id)?,
-        (Output::Text, None) | (Output::Json, _) => output::line(&answer.to_string())?,
+        (Output::Text, Some(id)) => output::line(&output::shown(String::from(id)))?,
+        (Output::Text, None) | (Output::Json, _) => output::line(&output::json(&answer))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 impl Args {
+    fn api_key(&self, remote: &Remote) -> anyhow::Result<String> {
+        if let Some(path) = &self.api_key_file {
+            return first_line(path);
+        }
+        let known = remote.known.as_ref().and_then(|app| app.api_key.clone());
+        Ok(self.api_key.clone().or(known).ok_or_else(|| {
+            let app = &remote.app;
+            Failure::Usage(format!(
+                "publishing needs an API key of {app}: --api-key-file FILE or WHARF_API_KEY"
+            ))
+        })?)
+    }
+
     fn body(&self) -> anyhow::Result<Value> {
         let mut body = json!({ "channel": self.channel.as_str() });
         if let Some(event) = &self.event {
@@ -112,7 +125,8 @@ fn standard_input() -> anyhow::Result<String> {
     let mut bytes = Vec::new();
     std::io::stdin().take(DATA_BYTES_MAX + 1).read_to_end(&mut bytes).context("read stdin")?;
     if bytes.len() as u64 > DATA_BYTES_MAX {
-        return Err(Failure::Usage(format!("standard input is over {DATA_BYTES_MAX} bytes")).into());
+        let text = format!("standard input is over {DATA_BYTES_MAX} bytes: no app allows more");
+        return Err(Failure::Usage(text).into());
     }
     let mut text = String::from_utf8(bytes).map_err(|_| {
         let text = "standard input is not UTF-8: publish bytes with --binary-file FILE";

@@ -62,7 +62,7 @@ impl Publish<'_> {
             .header(header::AUTHORIZATION, format!("Bearer {}", self.api_key))
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(self.body.to_string())));
-        let text = "the API key has characters that no key has: check --api-key";
+        let text = "the API key has characters that no key has: check --api-key-file";
         Ok(request.map_err(|_| Failure::Usage(String::from(text)))?)
     }
 
@@ -78,9 +78,14 @@ impl Publish<'_> {
         let detail = word("detail").unwrap_or_else(|| String::from("it does not say why"));
         let code = word("code").map(|code| format!(" {code}")).unwrap_or_default();
         let fix = match status {
-            StatusCode::UNAUTHORIZED => " (--api-key, --app)",
-            StatusCode::NOT_FOUND => " (--url, --app)",
-            _ => "",
+            StatusCode::UNAUTHORIZED => String::from(" (--api-key-file, --app)"),
+            StatusCode::NOT_FOUND => String::from(" (--url, --app)"),
+            StatusCode::PAYLOAD_TOO_LARGE => format!(
+                " (the app's payload_bytes_max is for the message, the gateway's \
+                 api_body_bytes_max for the request, here of {} bytes)",
+                self.body.to_string().len()
+            ),
+            _ => String::new(),
         };
         bail!("the gateway refused: {}{code}: {detail}{fix}", status.as_u16())
     }

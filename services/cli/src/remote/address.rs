@@ -1,6 +1,7 @@
 //! A gateway's address as people write it.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -26,6 +27,13 @@ impl Address {
     pub(crate) fn web_socket(&self) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
         format!("{scheme}://{}", self.authority())
+    }
+
+    /// Whether only this machine can be meant.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        address.is_ok_and(|address| address.to_canonical().is_loopback())
+            || self.host.eq_ignore_ascii_case("localhost")
     }
 
     fn default_port(&self) -> u16 {

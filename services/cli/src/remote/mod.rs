@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use model::AppCode;
 use runtime::config::read_text;
 
-use crate::dev::{self, ReadyApp};
+use crate::dev::{self, Ready, ReadyApp};
 use crate::failure::Failure;
 
 pub(crate) use address::Address;
@@ -44,8 +44,8 @@ pub(crate) struct Credentials {
     /// The key's secret; the list of processes shows it: better use the file or the variable
     #[arg(long, value_name = "SECRET", env = "WHARF_SECRET", hide_env_values = true)]
     pub(crate) secret: Option<String>,
-    /// File with the key's secret
-    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    /// File with the key's secret in its first line; goes before --secret and the variable
+    #[arg(long, value_name = "FILE")]
     pub(crate) secret_file: Option<PathBuf>,
 }
 
@@ -67,11 +67,27 @@ impl Target {
                 })?;
                 Ok(Remote { address: address.clone(), app, known: None })
             }
-            None => self.find_dev(),
+            None => Ok(self.find_dev()?.on_this_machine(&self.state_dir)?),
         }
     }
 
+    /// What the dev process of the folder says of the app. For what goes nowhere.
+    pub(crate) fn known(&self) -> anyhow::Result<ReadyApp> {
+        Ok(self.dev()?.1)
+    }
+
     fn find_dev(&self) -> anyhow::Result<Remote> {
+        let (ready, known) = self.dev()?;
+        let folder = self.state_dir.display();
+        let wrong = || format!("{folder} was written by another version: restart `wharf dev`");
+        Ok(Remote {
+            address: ready.gateway_url.parse().map_err(anyhow::Error::msg).with_context(wrong)?,
+            app: AppCode::parse(&known.app_code).with_context(wrong)?,
+            known: Some(known),
+        })
+    }
+
+    fn dev(&self) -> anyhow::Result<(Ready, ReadyApp)> {
         let folder = self.state_dir.display();
         let ready = dev::state::ready(&self.state_dir)?.ok_or_else(|| {
             Failure::Unreachable(format!(
@@ -83,19 +99,28 @@ impl Target {
             Some(code) => ready.app(code.as_str()),
             None => ready.apps.first(),
         };
-        let known = known.ok_or_else(|| {
+        let known = known.cloned().ok_or_else(|| {
             let codes: Vec<&str> = ready.apps.iter().map(|app| &*app.app_code).collect();
             let codes = codes.join(", ");
             Failure::Usage(format!(
                 "the `wharf dev` of {folder} has no such app: --app is of {codes}"
             ))
         })?;
-        let wrong = || format!("{folder} was written by another version: restart `wharf dev`");
-        Ok(Remote {
-            address: ready.gateway_url.parse().map_err(anyhow::Error::msg).with_context(wrong)?,
-            app: AppCode::parse(&known.app_code).with_context(wrong)?,
-            known: Some(known.clone()),
-        })
+        Ok((ready, known))
+    }
+}
+
+impl Remote {
+    /// Keys, of the environment too, go to other machines only when asked to.
+    fn on_this_machine(self, folder: &Path) -> Result<Self, Failure> {
+        if self.address.is_loopback() {
+            return Ok(self);
+        }
+        let (folder, address, app) = (folder.display(), &self.address, &self.app);
+        Err(Failure::Usage(format!(
+            "the `wharf dev` of {folder} says that it is at {address}, to which keys go only when \
+             asked: say --url {address} --app {app}, and which keys"
+        )))
     }
 }
 
@@ -128,9 +153,16 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-fn first_line(path: &Path) -> anyhow::Result<String> {
+/// Of a file with a secret.
+pub(crate) fn first_line(path: &Path) -> anyhow::Result<String> {
     let text = read_text(path, SECRET_FILE_BYTES_MAX)?;
-    Ok(String::from(text.trim_end_matches(['\r', '\n'])))
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(String::from(line)),
+        Some(_) | None => {
+            let path = path.display();
+            Err(Failure::Usage(format!("{path} has nothing in its first line")).into())
+        }
+    }
 }
 
 fn app_code(text: &str) -> Result<AppCode, String> {

@@ -2,6 +2,7 @@
 
 use md5::{Digest as _, Md5};
 use model::ChannelName;
+use percent_encoding::percent_decode_str;
 use runtime::clock;
 use serde_json::json;
 
@@ -59,7 +60,7 @@ pub(super) struct Request {
     /// The request's method
     #[arg(long, default_value = "POST")]
     method: String,
-    /// The request's path, without query
+    /// The request's path as it is in the URL, without query
     #[arg(long)]
     path: String,
     /// Another parameter of the query; may be given more than once
@@ -126,7 +127,9 @@ impl Request {
         let pairs: Vec<String> =
             parameters.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let method = self.method.to_ascii_uppercase();
-        let message = format!("{method}\n{}\n{}", self.path, pairs.join("&"));
+        // Signed as it is before the URL's escapes, like the values.
+        let path = percent_decode_str(&self.path).decode_utf8_lossy();
+        let message = format!("{method}\n{path}\n{}", pairs.join("&"));
         parameters.push((String::from("auth_signature"), hmac_hex(&secret, &message)));
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.extend_pairs(&parameters);
@@ -152,7 +155,7 @@ impl Signer {
 /// Key and secret; the dev process is asked only for what flags do not say.
 fn credentials(target: &Target, given: &Credentials) -> anyhow::Result<(String, String)> {
     let said = given.key.is_some() && (given.secret.is_some() || given.secret_file.is_some());
-    let known = if said || target.url.is_some() { None } else { target.find()?.known };
+    let known = if said || target.url.is_some() { None } else { Some(target.known()?) };
     Ok((given.key(known.as_ref())?, given.needed_secret(known.as_ref())?))
 }
 

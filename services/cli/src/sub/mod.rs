@@ -164,11 +164,11 @@ fn timed_out(args: &Args, missing: Option<u64>) -> anyhow::Result<()> {
 fn line(output: Output, name_channels: bool, channel: &ChannelName, payload: Payload) -> String {
     match (output, payload) {
         (Output::Json, Payload::Text(text)) => {
-            json!({ "channel": channel.as_str(), "data": text }).to_string()
+            output::json(&json!({ "channel": channel.as_str(), "data": text }))
         }
         (Output::Json, Payload::Binary(bytes)) => {
             let base64 = STANDARD.encode(bytes);
-            json!({ "channel": channel.as_str(), "data_base64": base64 }).to_string()
+            output::json(&json!({ "channel": channel.as_str(), "data_base64": base64 }))
         }
         (Output::Text, payload) => {
             let text = match payload {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use crate::process::{Dev, Running, run};
+#[cfg(target_os = "linux")]
+use crate::process::clean;
+use crate::process::{Dev, Running, run, wharf};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
@@ -61,9 +63,10 @@ fn keys_outlive_the_process_and_nobody_else_reads_them() {
     let dev = Dev::start();
     let (before, state) = (dev.ready["apps"].clone(), dev.path().join(".wharf"));
     assert_eq!(mode(&state), 0o700);
-    for file in ["apps.toml", "api-key", "dev.json", "lock"] {
+    for file in ["apps.toml", "api-key", "dev.json", "lock", ".gitignore"] {
         assert_eq!(mode(&state.join(file)), 0o600, "{file}");
     }
+    assert_eq!(std::fs::read_to_string(state.join(".gitignore")).expect("a file"), "*\n");
     let folder = dev.stop();
     assert!(!state.join("dev.json").exists());
     let dev = Dev::start_in(folder, ":0", &[]);
@@ -113,6 +116,92 @@ fn signals_end_it_in_order() {
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         sub.until_said("1012");
     }
+}
+
+#[test]
+fn whoever_cannot_say_where_it_listens_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = wharf(folder.path(), &["dev", "--listen", ":0", "--admin-listen", ":0"]);
+    let output = command.stdout(writer).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("say on stdout what is ready"), "{said}");
+    assert!(!folder.path().join(".wharf/dev.json").exists());
+}
+
+/// A dev process in a session of its own, on a terminal that ends when what is returned is dropped.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(folder: &Path) -> (Running, std::os::fd::OwnedFd) {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    // Nobody inherits it: the window must close when it is dropped here.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let window = openpt(flags).expect("a pseudo-terminal");
+    grantpt(&window).and_then(|()| unlockpt(&window)).expect("it can be used");
+    let name = ptsname(&window, Vec::new()).expect("it has a name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let terminal = rustix::fs::open(name, flags, Mode::empty()).expect("it can be opened");
+    let program = env!("CARGO_BIN_EXE_wharf");
+    let arguments = ["--ctty", program, "dev", "--listen", ":0", "--admin-listen", ":0"];
+    let mut command = clean("setsid", folder, &arguments);
+    command.args(["--output", "json"]).stdin(terminal);
+    (Running::of(command), window)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_that_closes_ends_it_and_one_that_stays_means_a_reload() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (mut dev, window) = on_a_terminal(folder.path());
+    dev.line();
+    dev.signal(Signal::HUP);
+    dev.until_said("apps reloaded");
+    assert_eq!(run(folder.path(), &["pub", "lobby", "still there"]).code, Some(0));
+    drop(window);
+    assert_eq!(dev.end().code(), Some(0));
+    assert!(!folder.path().join(".wharf/dev.json").exists());
+}
+
+#[test]
+fn a_folder_with_something_in_it_is_not_hidden_from_git() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("README"), "mine").expect("a file");
+    let dev = Dev::start_in(folder, ":0", &["--state-dir", "."]);
+    assert!(dev.path().join("dev.json").exists());
+    assert!(!dev.path().join(".gitignore").exists());
+}
+
+#[test]
+fn what_others_may_have_written_gets_no_keys() {
+    let dev = Dev::start();
+    let state = dev.path().join(".wharf");
+    let published = |code: i32, words: &str| {
+        let said = run(dev.path(), &["pub", "lobby", "x"]);
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        assert!(said.err.contains(words), "{}", said.err);
+    };
+    let set_mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    };
+    let file = state.join("dev.json");
+    for (path, open, closed) in
+        [(&state, 0o770, 0o755), (&state, 0o702, 0o700), (&file, 0o620, 0o644)]
+    {
+        set_mode(path, open);
+        published(78, "others may write to it");
+        set_mode(path, closed);
+        published(0, "");
+    }
+    let gateway = dev.ready["gateway_url"].as_str().expect("a URL");
+    let before = std::fs::read_to_string(&file).expect("the file");
+    std::fs::write(&file, before.replace(gateway, "http://192.0.2.1:7000")).expect("it is ours");
+    published(2, "--url http://192.0.2.1:7000 --app demo");
+    // What goes nowhere is signed all the same.
+    let sign = ["sign", "channel", "--socket-id", "1.2", "--channel", "private-x"];
+    assert_eq!(run(dev.path(), &sign).code, Some(0));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 //! What `wharf pub` sends is what `wharf sub` prints, and failures say which flag mends them.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::process::{Dev, Running, run, run_with_input};
+use crate::process::{Dev, Running, run, run_with_input, wharf};
 
 fn listen(dev: &Dev, arguments: &[&str]) -> Running {
     let arguments = [&["sub"], arguments].concat();
@@ -90,6 +93,52 @@ fn time_outs_and_refusals_have_their_codes() {
     // Credentials of this folder go to no other address.
     let said = run(dev.path(), &[&["sub", "lobby"], &elsewhere[..]].concat());
     assert_eq!(said.code, Some(2), "{}", said.err);
+}
+
+#[test]
+fn a_key_may_be_in_a_file() {
+    let dev = Dev::start();
+    let gateway = dev.ready["gateway_url"].as_str().expect("a URL");
+    let publish = ["pub", "lobby", "x", "--url", gateway, "--app", "demo"];
+    let publish = [&publish[..], &["--api-key-file", ".wharf/api-key"]].concat();
+    let mut command = wharf(dev.path(), &publish);
+    let output = command.env("WHARF_API_KEY", "another").output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn what_is_too_large_says_what_decides() {
+    let dev = Dev::start();
+    for (bytes, code, words) in [
+        (65_537, 1, "payload_bytes_max"),
+        (900_000, 1, "for the request, here of 1200"),
+        ((1 << 20) + 1, 1, "larger than 1MiB"),
+    ] {
+        std::fs::write(dev.path().join("bytes"), vec![0; bytes]).expect("a file");
+        let said = run(dev.path(), &["pub", "lobby", "--binary-file", "bytes"]);
+        assert_eq!(said.code, Some(code), "{}", said.err);
+        assert!(said.err.contains(words), "{bytes}: {}", said.err);
+    }
+}
+
+#[test]
+fn what_a_server_says_moves_no_cursor() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", server.local_addr().expect("an address"));
+    let answering = std::thread::Builder::new().spawn(move || {
+        let (mut client, _) = server.accept().expect("a client");
+        let mut request = [0; 4096];
+        let _ = client.read(&mut request);
+        let problem = r#"{"code":"a\u001b[31m","detail":"b\u001b]0;title\u0007\u009b2J"}"#;
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-length";
+        let _ = write!(client, "{head}: {}\r\n\r\n{problem}", problem.len());
+    });
+    let here = Path::new("/");
+    let said = run(here, &["pub", "a", "x", "--url", &url, "--app", "a", "--api-key", "k"]);
+    answering.expect("a thread").join().expect("an answer is sent");
+    assert_eq!(said.code, Some(1));
+    assert!(!said.err.trim_end().contains(char::is_control), "{:?}", said.err);
+    assert!(said.err.contains("b\\u{1b}]0;title\\u{7}\\u{9b}2J"), "{}", said.err);
 }
 
 #[test]

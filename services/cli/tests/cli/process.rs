@@ -36,9 +36,13 @@ pub(crate) struct Dev {
     pub(crate) folder: TempDir,
 }
 
-/// `wharf` with nothing of the environment that would change what it does.
 pub(crate) fn wharf(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wharf"));
+    clean(env!("CARGO_BIN_EXE_wharf"), folder, arguments)
+}
+
+/// A program with nothing of the environment that would change what `wharf` does.
+pub(crate) fn clean(program: &str, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
@@ -66,7 +70,10 @@ pub(crate) fn run_with_input(folder: &Path, arguments: &[&str], input: &[u8]) ->
 
 impl Running {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let mut command = wharf(folder, arguments);
+        Self::of(wharf(folder, arguments))
+    }
+
+    pub(crate) fn of(mut command: Command) -> Self {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary starts");
         let out = child.stdout.take().map(BufReader::new);

@@ -81,6 +81,30 @@ fn the_variable_says_the_secret_too() {
 }
 
 #[test]
+fn a_file_goes_before_the_variable() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["sign", "channel", "--socket-id", "1234.1234", "--channel", "private-foobar"];
+    let arguments = [&arguments[..], &["--key", KEY, "--secret-file", "secret"]].concat();
+    for (text, code) in [(format!("{SECRET}\nof the test app\n"), 0), (String::from("\n"), 2)] {
+        std::fs::write(folder.path().join("secret"), text).expect("a file");
+        let mut command = wharf(folder.path(), &arguments);
+        let output = command.env("WHARF_SECRET", "another").output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(code));
+        let signed = output.stdout.starts_with(format!("{KEY}:58df8b0c").as_bytes());
+        assert_eq!(signed, code == 0);
+    }
+}
+
+#[test]
+fn paths_are_signed_without_their_escapes() {
+    let request =
+        |path| signed(&["request", "--method", "GET", "--path", path, "--timestamp", "1353088179"]);
+    let escaped = request("/apps/1/channels/presence-a%2Cb");
+    assert_eq!(escaped, request("/apps/1/channels/presence-a,b"));
+    assert_ne!(escaped, request("/apps/1/channels/presence-a;b"));
+}
+
+#[test]
 fn what_cannot_be_signed_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (arguments, code, words) in [

@@ -95,7 +95,7 @@ impl LogConfig {
     }
 }
 
-/// Crates that log what goes over the wire below this level: never a client's payload in our log,
+/// Crates that log below `info` what goes over the wire: never a client's payload in our log,
 /// whatever level is asked for.
 const WIRE_CRATES: [&str; 10] = [
     "axum",
@@ -109,6 +109,10 @@ const WIRE_CRATES: [&str; 10] = [
     "tower",
     "tungstenite",
 ];
+
+/// OpenTelemetry's crates log their endpoint and headers there, which may hold a password. Each
+/// names itself as a package is named: `opentelemetry-otlp`, `opentelemetry_sdk`.
+const OPEN_TELEMETRY: &str = "opentelemetry";
 
 pub(super) fn install(config: &LogConfig, resource: &Resource) -> Result<LogWriter, Error> {
     config.check()?;
@@ -138,12 +142,11 @@ where
         .and_then(filter)
         .or_else(|| filter(&config.level))
         .unwrap_or_else(|| EnvFilter::new("info"));
-    let payloads = filter_fn(|metadata| {
-        let krate = metadata.target().split("::").next().unwrap_or_default();
-        *metadata.level() <= tracing::Level::INFO || !WIRE_CRATES.contains(&krate)
+    let discreet = filter_fn(|metadata| {
+        *metadata.level() <= tracing::Level::INFO || !tells_secrets(metadata.target())
     })
     .with_max_level_hint(LevelFilter::TRACE);
-    let levels = levels.and(payloads);
+    let levels = levels.and(discreet);
     let terminal = match config.output {
         LogOutput::Stdout => std::io::stdout().is_terminal(),
         LogOutput::Stderr => std::io::stderr().is_terminal(),
@@ -161,6 +164,12 @@ where
         let colours = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         layer.with_ansi(colours).with_filter(levels).boxed()
     }
+}
+
+/// Whether what this target logs below `info` is not for a log.
+fn tells_secrets(target: &str) -> bool {
+    let krate = target.split("::").next().unwrap_or_default();
+    WIRE_CRATES.contains(&krate) || krate.starts_with(OPEN_TELEMETRY)
 }
 
 /// The levels asked for, with `info` for all that is not named. A lone word that is no level would

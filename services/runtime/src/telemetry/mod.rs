@@ -85,7 +85,8 @@ impl Telemetry {
     /// second call in one process (tests) leaves the first's subscriber in place.
     ///
     /// Metrics are pushed and traces made when `OTEL_EXPORTER_OTLP_ENDPOINT`, or the variable of
-    /// that signal, is set; `OTEL_SDK_DISABLED=true` turns both off, `/metrics` stays.
+    /// that signal, is set, unless `OTEL_METRICS_EXPORTER` or `OTEL_TRACES_EXPORTER` lists others
+    /// than `otlp`; `OTEL_SDK_DISABLED=true` turns both off, `/metrics` stays.
     pub fn start(
         service: &'static str,
         version: &'static str,

@@ -29,7 +29,7 @@ impl Otlp {
             return Ok(Self { metrics: None, spans: None });
         }
         let pushed = |exporter, endpoint, protocol| {
-            if get(exporter).is_some_and(|value| value == "none") {
+            if get(exporter).is_some_and(|list| !names_otlp(&list)) {
                 return Ok(None);
             }
             let Some(source) = [endpoint, ENDPOINT].into_iter().find(|name| get(name).is_some())
@@ -63,6 +63,11 @@ impl Otlp {
         let Some(source) = self.spans else { return Ok(None) };
         SpanExporter::builder().with_tonic().build().map(Some).map_err(|_| unusable(source))
     }
+}
+
+/// Of a list as `prometheus,otlp`, which may name exporters that are not ours, or `none`.
+fn names_otlp(list: &str) -> bool {
+    list.split(',').any(|name| name.trim().eq_ignore_ascii_case("otlp"))
 }
 
 /// gRPC sent to a port that speaks HTTP would fail for ever and say little.

@@ -84,8 +84,21 @@ fn push_follows_the_standard_variables() {
     assert_eq!(both.matches("Some(").count(), 2, "{both}");
     let one = check(&[("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://h:1")]).expect("good");
     assert!(one.contains("spans: None") && !one.contains("metrics: None"), "{one}");
-    let no_spans = check(&[all, ("OTEL_TRACES_EXPORTER", "none")]).expect("good");
-    assert!(no_spans.contains("spans: None"), "{no_spans}");
+    for (list, pushed) in [
+        ("none", false),
+        ("console", false),
+        ("prometheus", false),
+        ("otlp", true),
+        ("prometheus, OTLP", true),
+    ] {
+        for (variable, unpushed) in
+            [("OTEL_TRACES_EXPORTER", "spans: None"), ("OTEL_METRICS_EXPORTER", "metrics: None")]
+        {
+            let said = check(&[all, (variable, list)]).expect("good");
+            assert_eq!(said.contains(unpushed), !pushed, "{variable}={list}: {said}");
+            assert_eq!(said.matches("None").count(), usize::from(!pushed), "{said}");
+        }
+    }
     let refused = check(&[all, ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]);
     let refused = refused.expect_err("only gRPC");
     assert!(refused.contains("OTEL_EXPORTER_OTLP_PROTOCOL: protocol is not supported"));
@@ -122,7 +135,9 @@ fn a_silent_collector_holds_nothing_up_and_a_panic_tells_its_place_only() {
     let output = std::process::Command::new(std::env::current_exe().expect("this test's path"))
         .args(["--exact", "telemetry::tests::child_with_a_collector_that_does_not_answer"])
         .env(CHILD, "1")
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"))
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://user:hunter2-canary@{address}"))
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=hunter2-canary")
+        .env("RUST_LOG", "trace")
         .output()
         .expect("the child runs");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -202,6 +217,8 @@ fn e05_levels_are_followed_and_garbage_falls_back_to_info() {
             tracing::warn!("w");
             tracing::trace!(target: "tungstenite::protocol", "payload");
             tracing::debug!(target: "hyper", "payload");
+            tracing::debug!(target: "opentelemetry-otlp", "endpoint");
+            tracing::debug!(target: "opentelemetry_sdk", "endpoint");
         })
         .lines()
         .count()
@@ -213,6 +230,7 @@ fn e05_levels_are_followed_and_garbage_falls_back_to_info() {
         ("info", Some("debug"), 3),
         ("info", Some("trace"), 4),
         ("info", Some("trace,tungstenite=trace"), 4),
+        ("info", Some("trace,opentelemetry-otlp=trace"), 4),
         ("info", Some("garbage"), 2),
         ("info", Some("=,=/"), 2),
         ("info", Some("runtime=warn"), 1),
