@@ -1,5 +1,6 @@
 //! A WebSocket client for tests: every wait has a deadline.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -7,22 +8,52 @@ use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use ring::hmac;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 /// How long a test waits for what should come at once; the machine is small and busy.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Box<dyn Stream>>,
 }
+
+/// What a client can speak over.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + Debug {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + Debug> Stream for S {}
 
 impl Client {
     pub async fn connect(url: &str) -> anyhow::Result<Self> {
-        let connected = tokio::time::timeout(PATIENCE, tokio_tungstenite::connect_async(url));
-        let (socket, _) = connected.await.context("no answer to the handshake")??;
+        let stream = tokio::time::timeout(PATIENCE, TcpStream::connect(authority(url)?));
+        let stream = stream.await.context("no connection")??;
+        stream.set_nodelay(true)?;
+        Self::over(stream, url).await
+    }
+
+    /// A client that the kernel holds little for: it becomes slow as soon as it stops reading.
+    pub async fn connect_narrow(url: &str) -> anyhow::Result<Self> {
+        const RECEIVE_BYTES: u32 = 4096;
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+        let address = authority(url)?.parse()?;
+        let stream = tokio::time::timeout(PATIENCE, socket.connect(address));
+        Self::over(stream.await.context("no connection")??, url).await
+    }
+
+    /// Speaks over a stream that is open already: TLS, say.
+    pub async fn over(stream: impl Stream + 'static, url: &str) -> anyhow::Result<Self> {
+        // A thousand clients of the default size would be most of the test's memory.
+        let config = WebSocketConfig::default().read_buffer_size(4096).write_buffer_size(0);
+        let stream: Box<dyn Stream> = Box::new(stream);
+        let shaken = tokio_tungstenite::client_async_with_config(url, stream, Some(config));
+        let shaken = tokio::time::timeout(PATIENCE, shaken);
+        let (socket, _) = shaken.await.context("no answer to the handshake")??;
         Ok(Self { socket })
     }
 
@@ -38,6 +69,15 @@ impl Client {
     /// Subscribes as a Pusher client and waits for the confirmation, which it gives back.
     pub async fn subscribe(&mut self, channel: &str, auth: &str) -> anyhow::Result<Value> {
         let data = json!({"channel": channel, "auth": auth});
+        self.send_json(&json!({"event": "pusher:subscribe", "data": data})).await?;
+        self.event("pusher_internal:subscription_succeeded").await
+    }
+
+    /// As [`Client::subscribe`], as a member of a presence channel of the app `demo`.
+    pub async fn join(&mut self, id: &str, channel: &str, member: &Value) -> anyhow::Result<Value> {
+        let member = member.to_string();
+        let auth = demo_auth(&format!("{id}:{channel}:{member}"));
+        let data = json!({"channel": channel, "auth": auth, "channel_data": member});
         self.send_json(&json!({"event": "pusher:subscribe", "data": data})).await?;
         self.event("pusher_internal:subscription_succeeded").await
     }
@@ -114,6 +154,28 @@ impl Client {
 /// The `auth` of a Pusher subscription: HMAC-SHA256 of `message` under `secret`, behind the key.
 pub fn pusher_auth(key: &str, secret: &str, message: &str) -> String {
     format!("{key}:{}", hmac_hex(secret, message))
+}
+
+/// The `auth` of a subscription in the app `demo`.
+pub fn demo_auth(message: &str) -> String {
+    pusher_auth("demokey", "demo-secret-0123456789", message)
+}
+
+/// The path of a raw client of the app `demo` whose backend has signed for these parameters.
+pub fn presigned(parameters: &[(&str, &str)]) -> String {
+    let expires = (runtime::clock::unix_seconds() + 300).to_string();
+    let mut all = vec![("key", "demokey"), ("expires", expires.as_str())];
+    all.extend(parameters);
+    let app = model::AppCode::parse("demo").expect("a code");
+    let message = protocol::raw::sign::message(&app, &all);
+    let signature = hmac_hex("demo-secret-0123456789", &message);
+    let query: String = all.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+    format!("/a/demo/raw?{query}signature={signature}")
+}
+
+fn authority(url: &str) -> anyhow::Result<String> {
+    let uri: Uri = url.parse()?;
+    Ok(uri.authority().context("a URL with a host")?.to_string())
 }
 
 /// HMAC-SHA256 in lower-case hex.

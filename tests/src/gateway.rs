@@ -12,8 +12,11 @@ use ::gateway::{Parts, Running};
 use anyhow::{Context as _, bail};
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
+use prometheus::{Registry, TextEncoder};
 use runtime::admin::Health;
 use tempfile::TempDir;
+
+use crate::Metrics;
 
 /// Lifts what a test on one address would run into, and keeps the rest as shipped.
 pub const ROOMY: &str = r#"
@@ -59,25 +62,49 @@ secret = "echo-secret-0123456789"
 pub struct Gateway {
     pub running: Arc<Running>,
     pub health: Arc<Health>,
+    registry: Registry,
     files: TempDir,
+    /// Its instruments end with it.
+    _meters: SdkMeterProvider,
 }
 
 impl Gateway {
     /// Starts one from the texts of its two files.
     pub fn start(config: &str, apps: &str) -> anyhow::Result<Self> {
+        Self::start_with(config, apps, |_| {})
+    }
+
+    /// As [`Gateway::start`], with parts of the test's own.
+    pub fn start_with(
+        config: &str,
+        apps: &str,
+        change: impl FnOnce(&mut Parts),
+    ) -> anyhow::Result<Self> {
         let files = tempfile::tempdir()?;
         let config: Config = runtime::config::parse_text(config, Path::new("gateway.toml"))?;
         let health = Health::new();
-        let running = ::gateway::start(Parts {
+        let registry = Registry::new();
+        let exporter = opentelemetry_prometheus::exporter().with_registry(registry.clone());
+        let exporter = exporter.scope_info_enabled(false).build()?;
+        let meters = SdkMeterProvider::builder().with_reader(exporter).build();
+        let mut parts = Parts {
             config: config.check()?,
             apps: parse_apps(&files, apps)?,
-            meter: SdkMeterProvider::default().meter("test"),
+            meter: meters.meter("test"),
             tracer: None,
             health: Arc::clone(&health),
             page: None,
             broker: None,
-        })?;
-        Ok(Self { running: Arc::new(running), health, files })
+        };
+        change(&mut parts);
+        let running = Arc::new(::gateway::start(parts)?);
+        Ok(Self { running, health, registry, files, _meters: meters })
+    }
+
+    /// What `/metrics` of a process would say.
+    pub fn metrics(&self) -> Metrics {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        Metrics::new(text.expect("metric families are text"))
     }
 
     /// As shipped, with room for a test's many connections, and the apps of [`APPS`].

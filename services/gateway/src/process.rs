@@ -53,6 +53,12 @@ pub fn main(config: Option<&Path>, asked: Asked) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
+    if let Some(tls) = &checked.tls {
+        control::file::warn_if_world_readable(&tls.key, &mut checked.warnings);
+        if let Err(error) = crate::http::acceptor(tls) {
+            return fail(EXIT_CONFIG, &error);
+        }
+    }
     if asked == Asked::Check {
         let conflicts = control::conflicts(&apps, &checked.limits);
         for warning in checked.warnings.iter().chain(&warnings).chain(&conflicts) {

@@ -203,7 +203,8 @@ impl Ledger {
     /// The channel's order, as the witness that saw most of it says.
     fn order_of(&self, channel: &str) -> Option<Order> {
         let witnesses = self.receipts.iter().filter(|r| r.channel == channel && r.is_witness());
-        let witness = witnesses.max_by_key(|receipts| receipts.len())?;
+        // Of two that saw as much, the first.
+        let witness = witnesses.rev().max_by_key(|receipts| receipts.len())?;
         let mut order = Order::default();
         for &stamp in &witness.received {
             if !order.place.contains_key(&stamp) && self.is_on(stamp, channel) {

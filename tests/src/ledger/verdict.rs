@@ -15,14 +15,29 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A subscriber that was there did not get it.
-    Lost { subscriber: String, stamp: Stamp },
-    Duplicate { subscriber: String, stamp: Stamp },
+    Lost {
+        subscriber: String,
+        stamp: Stamp,
+    },
+    Duplicate {
+        subscriber: String,
+        stamp: Stamp,
+    },
     /// It came after `before`, which is behind it in the channel or at its publisher.
-    Reordered { subscriber: String, stamp: Stamp, before: Stamp },
+    Reordered {
+        subscriber: String,
+        stamp: Stamp,
+        before: Stamp,
+    },
     /// Never published, published on another channel, or not for this subscriber.
-    Unknown { subscriber: String, stamp: Stamp },
+    Unknown {
+        subscriber: String,
+        stamp: Stamp,
+    },
     /// The test let nobody see the whole channel, so that nothing can be judged.
-    NoWitness { channel: String },
+    NoWitness {
+        channel: String,
+    },
 }
 
 impl Verdict {

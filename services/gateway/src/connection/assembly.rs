@@ -23,8 +23,10 @@ pub(crate) struct FrameLimits {
 #[derive(Debug)]
 pub(crate) enum Incoming {
     Frame(Frame),
-    /// A ping, pong: nothing to do, but the client is there.
-    Control,
+    /// A ping or pong; what answers it ends here in the output.
+    Control {
+        answered: usize,
+    },
     /// The client's close frame; it has been answered.
     Close,
 }
@@ -100,7 +102,10 @@ fn drain(
             Ok(Message::Binary(bytes)) => {
                 Incoming::Frame(Frame::Binary(Bytes::copy_from_slice(&bytes)))
             }
-            Ok(Message::Ping(_) | Message::Pong(_)) => Incoming::Control,
+            Ok(Message::Ping(_) | Message::Pong(_)) => {
+                let _ = context.flush(stream);
+                Incoming::Control { answered: stream.output.len() }
+            }
             Ok(Message::Close(_)) => {
                 incoming.push(Incoming::Close);
                 // Writes the echo; the error it gives says only that the handshake is complete.

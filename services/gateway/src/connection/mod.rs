@@ -150,7 +150,7 @@ impl Connection {
     }
 
     /// The socket is ours now: what has been said is written.
-    fn attach(&self, transport: Transport) {
+    pub(crate) fn attach(&self, transport: Transport) {
         self.transport.set(transport).expect("a connection is upgraded once");
         self.flush();
     }
@@ -190,6 +190,9 @@ impl Connection {
     fn give(&self, bytes: &[u8], keep: impl FnOnce() -> Bytes) -> bool {
         if self.closing.get().is_some() {
             return false;
+        }
+        if bytes.is_empty() {
+            return true;
         }
         let mut outbox = self.outbox.borrow_mut();
         // One write may be larger than the queue should be (escaping makes JSON six times as long):
@@ -305,7 +308,7 @@ impl Connection {
     }
 
     /// Writes on what waits.
-    fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let (sent, before, after) = {
             let mut outbox = self.outbox.borrow_mut();
             let before = outbox.bytes();

@@ -154,19 +154,20 @@ async fn take(
     session: &mut Session,
     (fed, error): (Fed, Option<CloseReason>),
 ) {
-    let mut said_goodbye = false;
+    let (mut answered, mut said_goodbye) = (0, false);
     for incoming in fed.incoming {
         match incoming {
             Incoming::Frame(_) if connection.is_closing() => break,
             Incoming::Frame(frame) => session.receive(frame).await,
-            Incoming::Control => {}
+            Incoming::Control { answered: to } => {
+                connection.send_own(&fed.output[answered..to]);
+                answered = to;
+            }
             Incoming::Close => said_goodbye = true,
         }
     }
     // The echo of a close frame is in here, and nothing may follow it: RFC 6455, section 5.5.1.
-    if !fed.output.is_empty() {
-        connection.send_own(&fed.output);
-    }
+    connection.send_own(&fed.output[answered..]);
     if said_goodbye {
         connection.close(CloseReason::ClientClosed);
     }

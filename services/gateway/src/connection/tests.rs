@@ -102,7 +102,7 @@ fn assembled(pieces: &[Vec<u8>]) -> Outcome {
             match incoming {
                 Incoming::Frame(Frame::Text(text)) => messages.push(text.as_bytes().clone()),
                 Incoming::Frame(Frame::Binary(bytes)) => messages.push(bytes),
-                Incoming::Control => {}
+                Incoming::Control { .. } => {}
                 Incoming::Close => return (messages, answers, Some(CloseReason::ClientClosed)),
             }
         }

@@ -322,7 +322,10 @@ fn check_secret(
         (Some(secret), None) => (format!("key[{index}].secret"), secret.clone()),
         (None, Some(file)) => {
             let path = place.folder.join(file);
-            let text = read_text(&path, SECRET_FILE_BYTES_MAX)?;
+            let text = read_text(&path, SECRET_FILE_BYTES_MAX).map_err(|error| {
+                let key = format!("key[{index}].secret_file");
+                place.fault(&key, format!("cannot be used: {error}"), "mend the file or the path")
+            })?;
             warn_if_world_readable(&path, warnings);
             let secret = Secret::new(String::from(text.trim_end_matches(['\r', '\n'])));
             (format!("key[{index}].secret_file"), secret)
@@ -500,7 +503,8 @@ fn unique<T: Eq + std::hash::Hash>(
     }
 }
 
-fn warn_if_world_readable(path: &Path, warnings: &mut Vec<Warning>) {
+/// A file of secrets should be its owner's.
+pub(crate) fn warn_if_world_readable(path: &Path, warnings: &mut Vec<Warning>) {
     let Ok(metadata) = std::fs::metadata(path) else { return };
     if metadata.permissions().mode() & 0o004 != 0 {
         warnings.push(Warning::new(format!(

@@ -1,19 +1,21 @@
 //! A dialect's server-side API: the dialect reads and words, we judge the credential and act.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderMap};
 use hyper::{Method, Request, StatusCode, Uri};
 use model::{AppState, Reason};
 use opentelemetry::KeyValue;
 use protocol::Protocol;
-use protocol::server_api::{ApiError, ApiRequest, ApiResponse, ServerApi};
+use protocol::server_api::{ApiCredential, ApiError, ApiRequest, ApiResponse, ServerApi};
 
+use crate::app::App;
 use crate::auth;
-use crate::http::{Response, body, calls};
+use crate::http::{Response, body, calls, problem};
 use crate::shard::Shard;
 
 pub(super) async fn serve(
@@ -23,47 +25,79 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Response {
     let begun = tokio::time::Instant::now();
-    let response = match judge_and_answer(shard, protocol, api, request).await {
-        Ok(answer) => plain(answer, None),
-        Err(error) => {
-            shard.gateway.instruments.refused(error.reason);
-            plain(api.error(&error), error.retry_after_seconds)
-        }
-    };
+    let response = respond(shard, protocol, api, request).await;
     let status = KeyValue::new("http.response.status_code", i64::from(response.status().as_u16()));
     shard.gateway.instruments.api_request.record(begun.elapsed().as_secs_f64(), &[status]);
     response
 }
 
-/// The signature covers the body's digest: who asks is judged before a byte of the body is read.
-async fn judge_and_answer(
+/// The signature covers the body's digest: who asks is judged before a byte of the body is read. A
+/// refusal before its end closes the socket, since nobody reads the rest.
+async fn respond(
     shard: &Rc<Shard>,
     protocol: &'static dyn Protocol,
-    api: &dyn ServerApi,
+    api: &'static dyn ServerApi,
     request: Request<Incoming>,
-) -> Result<ApiResponse, ApiError> {
-    let gateway = &shard.gateway;
-    let credential = {
-        let nothing = Bytes::new();
-        let head = asked(request.method(), request.uri(), request.headers(), &nothing);
-        api.credential(&head)?
+) -> Response {
+    let refused = |error: ApiError| {
+        shard.gateway.instruments.refused(error.reason);
+        plain(api.error(&error), error.retry_after_seconds)
     };
-    let app = gateway.directory.find(&credential.app).ok_or_else(unknown_app)?;
+    let closing = |error| problem::with_header(refused(error), header::CONNECTION, "close");
+    let is_whole = request.body().is_end_stream();
+    let (app, credential) = match judge(shard, protocol, api, &request) {
+        Ok(judged) => judged,
+        Err(error) if is_whole => return refused(error),
+        Err(error) => return closing(error),
+    };
+    let _place = match shard.gateway.api.admit() {
+        Ok(place) => place,
+        Err(refusal) => return closing(ApiError::from(&refusal)),
+    };
+    let (parts, body) = match body::read(&shard.gateway, request).await {
+        Ok(read) => read,
+        Err(error) => {
+            return closing(ApiError::new(error.status(), error.reason(), error.detail()));
+        }
+    };
+    if let Err(error) = auth::verify_body(&credential, &body) {
+        return refused(error);
+    }
+    let asked = asked(&parts.method, &parts.uri, &parts.headers, &body);
+    match answer(shard, &app, api, &asked).await {
+        Ok(answer) => plain(answer, None),
+        Err(error) => refused(error),
+    }
+}
+
+fn judge(
+    shard: &Shard,
+    protocol: &dyn Protocol,
+    api: &dyn ServerApi,
+    request: &Request<Incoming>,
+) -> Result<(Arc<App>, ApiCredential), ApiError> {
+    let nothing = Bytes::new();
+    let head = asked(request.method(), request.uri(), request.headers(), &nothing);
+    let credential = api.credential(&head)?;
+    let app = shard.gateway.directory.find(&credential.app).ok_or_else(unknown_app)?;
     let config = app.config();
     auth::verify_api(&config, &credential, runtime::clock::unix_seconds())?;
     if config.state == AppState::Disabled || !config.dialects.contains(&protocol.name()) {
         let detail = "the app, or this dialect of it, is switched off";
         return Err(ApiError::new(403, Reason::Forbidden, detail));
     }
-    let _place = gateway.api.admit().map_err(|refusal| ApiError::from(&refusal))?;
-    let (parts, body) = body::read(gateway, request)
-        .await
-        .map_err(|error| ApiError::new(error.status(), error.reason(), error.detail()))?;
-    auth::verify_body(&credential, &body)?;
-    let asked = asked(&parts.method, &parts.uri, &parts.headers, &body);
-    let call = api.read(&asked)?;
-    let answer = calls::perform_whole(shard, &app, call).await;
-    Ok(api.answer(&asked, &answer.map_err(|refusal| ApiError::from(&refusal))?))
+    Ok((app, credential))
+}
+
+async fn answer(
+    shard: &Rc<Shard>,
+    app: &Arc<App>,
+    api: &dyn ServerApi,
+    asked: &ApiRequest<'_>,
+) -> Result<ApiResponse, ApiError> {
+    let call = api.read(asked)?;
+    let answer = calls::perform_whole(shard, app, call).await;
+    Ok(api.answer(asked, &answer.map_err(|refusal| ApiError::from(&refusal))?))
 }
 
 fn asked<'a>(

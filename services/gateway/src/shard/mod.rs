@@ -68,7 +68,7 @@ pub(crate) struct Limits {
 impl Shard {
     const SCRATCH_BYTES: usize = 32 * 1024;
 
-    fn new(gateway: Arc<Gateway>, id: ShardId) -> Rc<Self> {
+    pub(crate) fn new(gateway: Arc<Gateway>, id: ShardId) -> Rc<Self> {
         let counters = Arc::clone(gateway.counters.shard(id));
         Rc::new(Self {
             id,
