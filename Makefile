@@ -24,10 +24,11 @@ build: ## Build everything (debug)
 release: ## Build everything (release)
 	cargo build --release $(ALL)
 
-test: setup lint build unit vendors browser ## Set up what is missing and run everything that CI runs
+test: setup lint build unit vendors browser fuzz-corpus ## Set up what is missing and run everything that CI runs
 	@tests/summary.sh
 
 setup: ## Install what the tests need: packages, SDKs, tools
+	@rm -rf $(CACHE)/results
 	@tests/setup.sh
 
 unit: ## Rust tests: unit, contract, integration
@@ -70,12 +71,16 @@ $(TYPOS):
 	$(CACHE)/python-tools/bin/pip install --quiet 'typos==1.*'
 
 bench: release ## The gates on memory and CPU, measured beside a floor and a peer in the same run
-	$(CARGO_TARGET_DIR)/release/wharf bench gates --gateway-bin $(CARGO_TARGET_DIR)/release/wharf-gateway $(ARGS)
+	cd tests/bench && npm ci --silent
+	$(CARGO_TARGET_DIR)/release/wharf bench gates --gateway-bin $(CARGO_TARGET_DIR)/release/wharf-gateway --peer-node tests/bench/ws-broadcast.mjs $(ARGS)
 
-fuzz: ## Ten minutes for each decoder (needs cargo-fuzz and a C++ compiler)
+fuzz-corpus: ## The corpus and twenty seconds for each decoder
+	@tests/summary.sh run fuzz tests/fuzz.sh 20
+
+fuzz: ## Ten minutes for each decoder
 	tests/fuzz.sh 600
 
 clean: ## Remove what was compiled; downloads stay
 	rm -rf $(CARGO_TARGET_DIR)
 
-.PHONY: help run build release test setup unit vendors conformance browser lint fmt fmt-check clippy deny advisories typos bench fuzz clean
+.PHONY: help run build release test setup unit vendors conformance browser lint fmt fmt-check clippy deny advisories typos bench fuzz fuzz-corpus clean

@@ -28,6 +28,8 @@ has python3 || missing+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 has chromium || missing+=(chromium)
 has dpkg-deb || missing+=(dpkg)
+# For the fuzzing engine.
+has c++ || missing+=(g++)
 
 if ((${#missing[@]})); then
   line="apt-get install -y --no-install-recommends ${missing[*]}"
@@ -106,6 +108,17 @@ if [[ ! -e $python3_dir/.complete ]]; then
   "$python3_dir/bin/python" -m pip install -q --disable-pip-version-check \
     -r "$conformance/requirements.txt"
   touch "$python3_dir/.complete"
+fi
+
+# --- rotel, an OpenTelemetry collector --------------------------------------------------------------
+
+rotel_version=0.0.1a15
+if [[ ! -e $cache/rotel/.complete-$rotel_version ]]; then
+  say "installing rotel"
+  rm -rf "$cache/rotel"
+  python3 -m venv "$cache/rotel"
+  "$cache/rotel/bin/pip" install -q --disable-pip-version-check "rotel==$rotel_version"
+  touch "$cache/rotel/.complete-$rotel_version"
 fi
 
 # --- Python 2.7 and Autobahn -----------------------------------------------------------------------

@@ -139,11 +139,11 @@ impl World {
         (self.random % bound as u64) as usize
     }
 
-    /// Every third peer holds little; half of them speak each dialect.
+    /// One peer in ten holds little; half of them speak each dialect.
     async fn connect(&self, number: usize) -> Peer {
         let socket = TcpSocket::new_v4().expect("a socket");
-        if number.is_multiple_of(3) {
-            socket.set_recv_buffer_size(2048).expect("set");
+        if number.is_multiple_of(10) {
+            socket.set_recv_buffer_size(4096).expect("set");
         }
         let socket = socket.connect(self.listener.local_addr().expect("bound"));
         let (socket, accepted) = tokio::join!(socket, self.listener.accept());
@@ -294,6 +294,29 @@ impl World {
         }
     }
 
+    /// Most leave in the middle of a walk over them, which must miss and repeat nobody; then all are
+    /// back.
+    async fn flee(&mut self, channel: &'static str) {
+        self.publish(channel, None).await;
+        for shard in 0..SHARDS {
+            self.pump(shard);
+            self.turn(shard);
+        }
+        for number in 0..PEERS {
+            if self.peers[number].stays.contains_key(channel) && self.below(4) > 0 {
+                self.leave(number, channel).await;
+            }
+        }
+        for shard in 0..SHARDS {
+            while self.turn(shard) {}
+        }
+        for number in 0..PEERS {
+            if !self.peers[number].stays.contains_key(channel) {
+                self.join(number, channel).await;
+            }
+        }
+    }
+
     async fn step(&mut self) {
         let (number, channel) = (self.below(PEERS), CHANNELS[self.below(CHANNELS.len())]);
         let shard = self.below(SHARDS);
@@ -308,6 +331,7 @@ impl World {
             12..18 => {
                 self.turn(shard);
             }
+            18 if self.below(8) == 0 => self.flee(channel).await,
             _ => self.peers[number].drain().await,
         }
         self.bury().await;
@@ -397,7 +421,7 @@ fn published(payload: &str) -> (&'static str, Said) {
 
 #[tokio::test(flavor = "local")]
 async fn shards_tell_what_the_model_says() {
-    for seed in [1, 20_251, 0x5eed_5eed] {
+    for seed in [1, 20_251] {
         let mut world = World::new(seed).await;
         for _ in 0..2_500 {
             world.step().await;

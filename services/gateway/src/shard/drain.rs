@@ -35,6 +35,10 @@ pub(super) async fn run(shard: Rc<Shard>) {
     }
     let deadline = Instant::now() + LAST_WORDS;
     while shard.tasks() > 0 && Instant::now() < deadline {
+        // Whose handshake was under way has a seat only now.
+        for connection in shard.table.borrow().iter() {
+            connection.close(CloseReason::Draining);
+        }
         tokio::time::sleep(STEP / 5).await;
     }
 }
