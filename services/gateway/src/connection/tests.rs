@@ -170,7 +170,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     #[test]
-    fn messages_are_the_librarys_wherever_the_network_cuts(frames in stream(), cuts in cuts()) {
+    fn messages_agree_with_the_library_wherever_the_network_cuts(frames in stream(), cuts in cuts()) {
         let bytes: Vec<u8> = frames.iter().flat_map(ClientFrame::bytes).collect();
         let (messages, _, end) = assembled(&pieces(&bytes, &cuts));
         let (expected, _, expected_end) = by_the_book(&bytes);
@@ -180,7 +180,7 @@ proptest! {
 
     /// Of bytes that are no frames, too: the same messages before the same end.
     #[test]
-    fn faults_are_the_librarys_wherever_the_network_cuts(
+    fn faults_agree_with_the_library_wherever_the_network_cuts(
         frames in stream(),
         at in any::<prop::sample::Index>(),
         noise in vec(any::<u8>(), 1..40),
