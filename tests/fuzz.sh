@@ -16,7 +16,8 @@ for target in $(sed -n 's/^path = "fuzz_targets\/\(.*\)\.rs"/\1/p' Cargo.toml); 
     mkdir -p "$found" "$cache/fuzz-artifacts"
     cargo fuzz run --fuzz-dir . --target "$(rustc -vV | sed -n 's/^host: //p')" "$target" "$found" "corpus/$target" -- \
         -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=2048 \
-        -artifact_prefix="$cache/fuzz-artifacts/$target-" -print_final_stats=1 2>&1 | tail -n 12
+        -artifact_prefix="$cache/fuzz-artifacts/$target-" 2>&1 |
+        sed -n "s/^Done/$target: done/p; /ERROR/p; /SUMMARY/p; /panicked/,+3p"
     passed=$((passed + 1))
 done
 echo "$passed passed, 0 failed"
