@@ -15,7 +15,7 @@ use protocol::server_api::{ApiCredential, ApiError, ApiRequest, ApiResponse, Ser
 
 use crate::app::App;
 use crate::auth;
-use crate::http::{Response, body, calls, problem};
+use crate::http::{Response, body, calls, problem, trace};
 use crate::shard::Shard;
 
 pub(super) async fn serve(
@@ -54,6 +54,7 @@ async fn respond(
         Ok(place) => place,
         Err(refusal) => return closing(ApiError::from(&refusal)),
     };
+    let mut span = trace::start(&shard.gateway, protocol.name(), &request);
     let (parts, body) = match body::read(&shard.gateway, request).await {
         Ok(read) => read,
         Err(error) => {
@@ -65,8 +66,17 @@ async fn respond(
     }
     let asked = asked(&parts.method, &parts.uri, &parts.headers, &body);
     match answer(shard, &app, api, &asked).await {
-        Ok(answer) => plain(answer, None),
-        Err(error) => refused(error),
+        Ok(answer) => {
+            let response = plain(answer, None);
+            span.end(response.status(), None);
+            response
+        }
+        Err(error) => {
+            let reason = error.reason.word();
+            let response = refused(error);
+            span.end(response.status(), Some(reason));
+            response
+        }
     }
 }
 

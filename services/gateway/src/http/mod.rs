@@ -7,6 +7,7 @@ mod calls;
 mod dialect_api;
 mod problem;
 mod tls;
+mod trace;
 mod upgrade;
 
 use std::cell::RefCell;

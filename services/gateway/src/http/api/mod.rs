@@ -10,7 +10,6 @@ mod idempotency;
 mod publish;
 mod read;
 mod routes;
-mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +28,7 @@ use tracing::warn;
 
 use crate::app::App;
 use crate::auth::bearer;
-use crate::http::{Response, body};
+use crate::http::{Response, body, trace};
 use crate::shard::Shard;
 
 use answer::{Answer, Failure};
@@ -99,9 +98,12 @@ async fn judge_and_answer(
     refuse_key_in_url(app.as_deref(), request.uri().query().unwrap_or(""))?;
     let app = authorize(app, request.headers())?;
     let place = gateway.api.admit().map_err(|refusal| Failure::from(&refusal))?;
-    let mut span = trace::start(gateway, &found, &request);
+    let mut span = trace::start(gateway, found.operation.name(), &request);
     let answer = answer(shard, request, &found, app, place).await;
-    span.end(&answer);
+    match &answer {
+        Ok(answer) => span.end(answer.status, None),
+        Err(failure) => span.end(failure.status, Some(failure.code())),
+    }
     answer
 }
 

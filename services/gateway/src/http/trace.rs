@@ -1,22 +1,25 @@
-//! One span for each request whose credential held: a stranger cannot fill our traces.
+//! One span for each request to a server-side API whose credential held: a stranger cannot fill our
+//! traces.
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
+use hyper::{Request, StatusCode};
 use opentelemetry::propagation::Extractor;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _};
 use opentelemetry::{Context, KeyValue, global};
 use runtime::telemetry::Tracer;
 
-use super::answer::{Answer, Failure};
-use super::routes::Found;
 use crate::Gateway;
 
 /// Ended when told or dropped.
 pub(super) struct Span(Option<<Tracer as opentelemetry::trace::Tracer>::Span>);
 
 /// A backend's own trace goes on in ours: whoever holds a secret key is trusted with that.
-pub(super) fn start(gateway: &Gateway, found: &Found<'_>, request: &Request<Incoming>) -> Span {
+pub(super) fn start(
+    gateway: &Gateway,
+    operation: &'static str,
+    request: &Request<Incoming>,
+) -> Span {
     let Some(tracer) = &gateway.tracer else { return Span(None) };
     let headers = Headers(request.headers());
     let parent = global::get_text_map_propagator(|propagator| {
@@ -24,10 +27,10 @@ pub(super) fn start(gateway: &Gateway, found: &Found<'_>, request: &Request<Inco
     });
     let attributes = [
         KeyValue::new("http.request.method", method(request)),
-        KeyValue::new("wharf.operation", found.operation.name()),
+        KeyValue::new("wharf.operation", operation),
     ];
     let span = tracer
-        .span_builder(found.operation.name())
+        .span_builder(operation)
         .with_kind(SpanKind::Server)
         .with_attributes(attributes)
         .start_with_context(tracer, &parent);
@@ -35,16 +38,13 @@ pub(super) fn start(gateway: &Gateway, found: &Found<'_>, request: &Request<Inco
 }
 
 impl Span {
-    pub(super) fn end(&mut self, answer: &Result<Answer, Failure>) {
+    /// `error` is the one word for what went wrong.
+    pub(super) fn end(&mut self, status: StatusCode, error: Option<&'static str>) {
         let Some(span) = &mut self.0 else { return };
-        let status = match answer {
-            Ok(answer) => answer.status,
-            Err(failure) => failure.status,
-        };
         let code = i64::from(status.as_u16());
         span.set_attribute(KeyValue::new("http.response.status_code", code));
-        if let Err(failure) = answer {
-            span.set_attribute(KeyValue::new("error.type", failure.code()));
+        if let Some(error) = error {
+            span.set_attribute(KeyValue::new("error.type", error));
         }
         if status.is_server_error() {
             span.set_status(Status::error(""));
