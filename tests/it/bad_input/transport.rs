@@ -198,7 +198,7 @@ async fn a_reset_while_writing_leaves_nothing_behind() {
 }
 
 fn too_many() -> Answer {
-    status(429).header("connection", "close")
+    status(429).code("rate_limited").header("connection", "close")
 }
 
 /// H-53, H-40: so many from one address, whatever it claims to be.

@@ -97,7 +97,11 @@ async fn answer(
     let address = shard.gateway.addresses.admit(ip, Now::read()).map_err(|after| {
         asked.count_rejected(shard, CloseReason::RateLimited);
         let detail = "too many connections from this address";
-        Refused { status: StatusCode::TOO_MANY_REQUESTS, ..Refused::busy(detail, after) }
+        Refused {
+            status: StatusCode::TOO_MANY_REQUESTS,
+            code: CloseReason::RateLimited.word(),
+            ..Refused::busy(detail, after)
+        }
     })?;
     let gateway = shard.gateway.places.admit().map_err(|after| {
         asked.count_rejected(shard, CloseReason::Overloaded);
