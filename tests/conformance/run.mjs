@@ -35,6 +35,7 @@ const SUITES = [
   sdk('laravel-echo', 120),
   sdk('raw', 120),
   { name: 'python', command: ['python/run.mjs'], seconds: 120 },
+  { name: 'docs', command: ['docs/run.mjs'], seconds: 60 },
 ];
 
 const wanted = process.argv.slice(2).filter(argument => argument !== '--all');
@@ -84,6 +85,9 @@ async function runQueue() {
     console.log(
       `${suite.name.padEnd(16)} ${passed} passed, ${failed} failed (${took.toFixed(1)} s)`,
     );
+    for (const [skipped] of result.output.matchAll(/^skip .*$/gm)) {
+      console.log(`  ${skipped}`);
+    }
   }
 }
 

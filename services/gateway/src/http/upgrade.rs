@@ -96,7 +96,8 @@ async fn answer(
     let ip = client_ip(shard, asked.peer, &request);
     let address = shard.gateway.addresses.admit(ip, Now::read()).map_err(|after| {
         asked.count_rejected(shard, CloseReason::RateLimited);
-        let detail = "too many connections from this address";
+        let detail = "too many connections from this address: see connections_per_address_max and \
+                      connects_per_second_per_address, and trusted_proxies behind a proxy";
         Refused {
             status: StatusCode::TOO_MANY_REQUESTS,
             code: CloseReason::RateLimited.word(),
@@ -248,9 +249,9 @@ fn check(request: &Request<Incoming>) -> Result<String, Refused> {
         let refused = Refused::new(StatusCode::METHOD_NOT_ALLOWED, "connect with GET");
         return Err(refused.with(header::ALLOW, "GET"));
     }
-    if headers.contains_key(header::CONTENT_LENGTH)
-        || headers.contains_key(header::TRANSFER_ENCODING)
-    {
+    // Java's client says that its request has a body of no bytes.
+    let has_length = headers.get_all(header::CONTENT_LENGTH).iter().any(|length| length != "0");
+    if has_length || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Refused::new(StatusCode::BAD_REQUEST, "an upgrade request has no body"));
     }
     if !has_token(headers, &header::UPGRADE, "websocket") {

@@ -171,7 +171,9 @@ fn close(reason: CloseReason) -> (u16, &'static str) {
         | CloseReason::VersionInvalid
         | CloseReason::VersionUnsupported => (4010, "unsupported protocol version"),
         CloseReason::OriginRefused => (4403, "the app does not allow this origin"),
-        CloseReason::Unauthorized => (4401, "the signature or key does not hold: sign a new URL"),
+        CloseReason::Unauthorized => {
+            (4401, "a signature is missing or does not hold: sign the URL")
+        }
         CloseReason::Forbidden => (4003, "the app's rules do not allow this"),
         CloseReason::Expired => (4401, "the URL has expired: sign a new one"),
         CloseReason::KeyRevoked => (4403, "the app's key was revoked"),

@@ -146,7 +146,8 @@ fn explain(message: &str) -> (Kind, String, String) {
     }
     if let Some(found) = what.strip_prefix("invalid type: ") {
         let kind = found.split(['`', '"']).next().unwrap_or_default().trim();
-        return (Kind::Value, format!("has the wrong type, {kind}"), format!("write {expected}"));
+        let fix = format!("write {}", in_words(expected));
+        return (Kind::Value, format!("has the wrong type, {}", in_words(kind)), fix);
     }
     if what.starts_with("invalid value: ") || what.starts_with("invalid length ") {
         return (Kind::Value, "value is out of range".to_owned(), format!("write {expected}"));
@@ -154,6 +155,16 @@ fn explain(message: &str) -> (Kind, String, String) {
     match message.split_once(": ") {
         Some((problem, fix)) => (Kind::Value, problem.to_owned(), fix.to_owned()),
         None => (Kind::Value, message.to_owned(), String::new()),
+    }
+}
+
+/// What serde calls a type, as people who write TOML call it.
+fn in_words(kind: &str) -> &str {
+    match kind {
+        "usize" | "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "integer" => "a whole number",
+        "map" => "a table",
+        "sequence" | "a sequence" => "a list (for tables: [[name]] with two brackets)",
+        other => other,
     }
 }
 

@@ -176,7 +176,7 @@ fn c04_a_wrong_type_names_key_and_form() {
     let rows = [
         (
             "[hub]\nshards = 'hunter2-canary'\n",
-            "gateway.toml:2:10: hub.shards: has the wrong type, string; write u16",
+            "gateway.toml:2:10: hub.shards: has the wrong type, string; write a whole number",
         ),
         ("hub = 4\n", "hub: has the wrong type, integer"),
         ("name = 4\n", "name: has the wrong type, integer; write a string"),
@@ -268,7 +268,7 @@ fn e01_a_bad_variable_is_named_and_its_value_is_not() {
         (
             "WHARF_GATEWAY__HUB__SHARDS",
             "hunter2-canary",
-            "hub.shards: has the wrong type, string; write u16",
+            "hub.shards: has the wrong type, string; write a whole number",
         ),
         ("WHARF_GATEWAY__HUB__SHARDS", "70000", "hub.shards: value is out of range"),
         ("WHARF_GATEWAY__HUB__SHRADS", "4", "hub.shrads: unknown key; did you mean `shards`?"),
