@@ -127,10 +127,14 @@ async function refusal({ page, pictures }) {
   for (const name of PANES) {
     await until(page, name, 'closed');
     const text = await pane(page, name).locator('.trouble p').textContent();
-    assert.match(text, /^4401 .*wharf'? sign url --channel private-x --state-dir /);
+    assert.match(text, /^4401 .*wharf'? sub private-x --state-dir .*wharf'? sign url --channel private-x --state-dir /);
     assert.ok(await pane(page, name).getByRole('button', { name: 'Send' }).isDisabled());
   }
   await photograph(page, pictures, 'refused');
+  await joinChannel(page, 'presence-x');
+  await until(page, 'A', 'closed');
+  const text = pane(page, 'A').locator('.trouble p').filter({ hasText: 'presence-x' });
+  assert.match(await text.textContent(), / sub presence-x --user-id 7 .* sign url --channel presence-x --user-id 7 /);
 }
 
 async function badName({ page }) {

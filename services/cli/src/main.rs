@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 mod dev;
 mod failure;
+mod keygen;
 mod output;
 mod publish;
 mod remote;
@@ -22,7 +23,8 @@ use clap::{Parser, Subcommand};
 ///   wharf sub lobby                            print what is published there
 ///   wharf pub lobby '{"hello":"world"}'        publish there
 ///   wharf sign url --channel private-x         a URL for one client, signed
-///   wharf bench echo --gateway ws://...        measure a server
+///   wharf keygen                               an API key for a gateway of your own
+///   wharf bench echo                           measure a server
 ///
 /// Exit codes: 0 it worked, 1 it did not, 2 the command line is wrong, 7 the gateway could not be
 /// reached or did not answer in time, 71 a port is taken, 78 the configuration is wrong.
@@ -39,6 +41,7 @@ enum Command {
     Sub(sub::Args),
     Pub(publish::Args),
     Sign(sign::Args),
+    Keygen(keygen::Args),
     /// Measure a server: cost, latency, order and loss
     Bench(bench::Args),
     Completions(completions::Args),
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Sub(args) => sub::run(&args),
         Command::Pub(args) => publish::run(&args),
         Command::Sign(args) => sign::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -1,10 +1,12 @@
 //! The flags that every mode of `wharf bench` shares, and how they are read.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
+use model::AppCode;
 
 use super::stamp;
+use crate::{dev, remote::app_code};
 
 pub(super) const DURATION_MAX: Duration = Duration::from_secs(3600);
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
@@ -13,8 +15,9 @@ pub(super) const PAYLOAD_BYTES_MAX: usize = 1024 * 1024;
 #[derive(Debug, Clone, clap::Args)]
 #[group(skip)]
 pub(super) struct Target {
-    /// Base address of a gateway, e.g. ws://127.0.0.1:8080; the flags below make the rest
-    #[arg(long, value_name = "URL", required_unless_present = "url", conflicts_with = "url")]
+    /// Base address of a gateway, as ws://127.0.0.1:8080, with --app and --key beside it
+    /// [default: the `wharf dev` of this folder]
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
     pub(super) gateway: Option<String>,
     /// Whole address of any server; `channel`, `role` (sub, pub, echo), `n` in braces are filled in
     #[arg(long, value_name = "URL")]
@@ -22,18 +25,21 @@ pub(super) struct Target {
     /// How the server is spoken to
     #[arg(long, value_enum, default_value_t = Dialect::Raw)]
     pub(super) dialect: Dialect,
-    /// App code (raw)
-    #[arg(long, value_name = "CODE", default_value = "bench")]
-    pub(super) app: String,
-    /// App id (pusher with --publish http)
-    #[arg(long, value_name = "ID", default_value = "1")]
-    pub(super) app_id: String,
-    /// Key of the app
-    #[arg(long, value_name = "KEY", default_value = "benchkey")]
-    pub(super) key: String,
-    /// Secret of the key, for pusher signatures
+    /// App code (raw) [default: the first app of that `wharf dev`]
+    #[arg(long, value_name = "CODE", value_parser = app_code)]
+    pub(super) app: Option<AppCode>,
+    /// App id (pusher with --publish http) [default: that of the `wharf dev`, else 1]
+    #[arg(long, value_name = "ID")]
+    pub(super) app_id: Option<String>,
+    /// Key of the app [default: that of the `wharf dev`]
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// Secret of the key, for pusher signatures [default: that of the `wharf dev`]
     #[arg(long, value_name = "SECRET", env = "WHARF_BENCH_SECRET", hide_env_values = true)]
     pub(super) secret: Option<String>,
+    /// State folder of the `wharf dev` to measure
+    #[arg(long, value_name = "DIR", env = "WHARF_STATE_DIR", default_value = dev::state::DEFAULT)]
+    pub(super) state_dir: PathBuf,
     /// Channel to use [default: bench, or private-bench for pusher client events]
     #[arg(long, value_name = "NAME")]
     pub(super) channel: Option<String>,

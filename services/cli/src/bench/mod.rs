@@ -9,6 +9,7 @@ mod endpoint;
 mod engine;
 mod fan_out;
 mod floor;
+mod found;
 mod frame;
 mod gates;
 mod idle;
@@ -38,6 +39,9 @@ use self::{
 
 const EXAMPLES: &str = "\
 Examples:
+  # Round trips through the `wharf dev` of this folder, which says where it is and its keys
+  wharf bench echo
+
   # 1,000 subscribers of a gateway, 20 messages a second, with what it costs the server
   wharf bench fan-out --gateway ws://127.0.0.1:8080 --app demo --key KEY --server-pid PID
 
@@ -49,7 +53,7 @@ Examples:
   wharf bench fan-out --dialect plain --url ws://127.0.0.1:9000/{role}
 
   # Does a busy channel make others wait?
-  wharf bench echo --gateway ws://127.0.0.1:8080 --key KEY --beside-fanout 5000,5
+  wharf bench echo --gateway ws://127.0.0.1:8080 --app demo --key KEY --beside-fanout 5000,5
 
   # What one bare send costs on this machine: nothing can deliver for less
   wharf bench floor --connections 1000
@@ -178,7 +182,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn engine(target: &Target, label: &str, connections: usize) -> anyhow::Result<Engine> {
     ensure_descriptors(connections)?;
-    let endpoint = Endpoint::try_new(target)?;
+    let endpoint = Endpoint::try_new(&target.clone().found()?)?;
     let server = target.server_pid.map(Process::try_new).transpose()?;
     let interrupt = Interrupt::listen()?;
     if let Some(cpu) = target.cpu {

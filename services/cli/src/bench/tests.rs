@@ -182,9 +182,13 @@ fn a_target_that_cannot_work_is_refused() {
         (&["--gateway", "127.0.0.1:80"], "does not start with ws://"),
         (&["--gateway", "ws://127.0.0.1:80/x"], "takes no path"),
         (&["--gateway", "ws://127.0.0.1:80", "--dialect", "plain"], "needs --url"),
-        (&["--gateway", "ws://127.0.0.1:80", "--dialect", "pusher"], "need --secret"),
+        (&["--gateway", "ws://127.0.0.1:80"], "needs --app CODE"),
+        (&["--gateway", "ws://127.0.0.1:80", "--app", "demo"], "needs --key KEY"),
+        (&["--gateway", "ws://127.0.0.1:80", "--dialect", "pusher"], "needs --key KEY"),
+        (&["--url", "ws://127.0.0.1:80", "--dialect", "pusher"], "need --secret"),
+        (&["--url", "ws://127.0.0.1:80", "--dialect", "pusher", "--secret", "s"], "--key KEY"),
         (
-            &["--gateway", "ws://127.0.0.1:80", "--dialect", "pusher", "--channel", "open"],
+            &["--url", "ws://127.0.0.1:80", "--dialect", "pusher", "--channel", "open"],
             "need a private-",
         ),
     ] {
@@ -206,7 +210,7 @@ fn only_a_real_upgrade_is_accepted() {
 
 fn pusher(publish: Publish, channel: &str) -> Endpoint {
     let mut target = target(&["--gateway", "ws://127.0.0.1:80", "--dialect", "pusher"]);
-    target.key = "278d425bdf160c739803".to_owned();
+    target.key = Some("278d425bdf160c739803".to_owned());
     target.secret = Some("7ad3773142a6692b25b8".to_owned());
     target.channel = Some(channel.to_owned());
     target.publish = publish;
@@ -300,8 +304,7 @@ fn the_command_line_is_sound() {
     assert_eq!((burst, params.connections), (NonZeroU32::new(8).unwrap(), 10));
     assert_eq!(target.dialect, Dialect::Raw);
     for wrong in [
-        &["fan-out"][..],
-        &["fan-out", "--gateway", "ws://x", "--payload", "34"],
+        &["fan-out", "--gateway", "ws://x", "--payload", "34"][..],
         &["fan-out", "--gateway", "ws://x", "--rate", "0"],
         &["fan-out", "--gateway", "ws://x", "--url", "ws://y"],
         &["echo", "--gateway", "ws://x", "--beside-fanout", "5000"],

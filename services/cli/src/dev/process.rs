@@ -1,6 +1,7 @@
 //! The dev process: takes its folder, starts telemetry, gateway and admin listener, says ready, obeys
 //! signals, and leaves in order.
 
+use std::fmt;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,10 @@ const TASKS_END_MAX: Duration = Duration::from_secs(1);
 /// The highest rate that there is: one machine is all clients at once, and a reload is a storm.
 const RATE_MAX: u32 = 1_000_000;
 const CONNECTIONS_MAX: u32 = 4_000_000;
+/// The gateway's warning of a setting that nobody set here; ours says the same of `--listen`.
+const NOT_OF_DEV: &str = "allow_insecure ";
+/// Set to `make` by the Makefile, whose users typed no flags.
+const STARTED_BY: &str = "WHARF_STARTED_BY";
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     // Telemetry export, signals and sweeps: everything that is no shard's.
@@ -111,7 +116,7 @@ fn start(
     page: Arc<DevPage>,
 ) -> anyhow::Result<Running> {
     let mut config = config(args).check().map_err(|error| Failure::Config(error.to_string()))?;
-    warn_of(&config.warnings);
+    warn_of(warnings(args.listen, &config.warnings));
     // One person's machine has descriptors enough, and nobody asked for 100,000 connections.
     if let Some(capped) = gateway::config::cap_connections(&mut config) {
         debug!(event = "config.warning", "{capped}");
@@ -126,15 +131,12 @@ fn start(
         broker: None,
     };
     gateway::start(parts).map_err(|error| match error {
-        StartError::Listen(error) => {
-            let text = chain(&error);
-            Failure::Port(format!("--listen: {text}; port 0 takes a free one")).into()
-        }
+        StartError::Listen(error) => port_taken("--listen", &chain(&error).to_string()).into(),
         error @ (StartError::Tls(_) | StartError::Thread(_)) => anyhow::Error::from(error),
     })
 }
 
-fn config(args: &Args) -> Config {
+pub(super) fn config(args: &Args) -> Config {
     let mut config = Config {
         listen: Listen(vec![args.listen.to_string()]),
         admin_listen: args.admin_listen.to_string(),
@@ -165,8 +167,8 @@ fn listen_admin(address: SocketAddr) -> anyhow::Result<TcpListener> {
             std::io::ErrorKind::AddrInUse => String::from("the address is in use"),
             _ => error.to_string(),
         };
-        let fix = "choose another address or stop who has it; port 0 takes a free one";
-        Failure::Port(format!("--admin-listen: listen on {address}: {text}; {fix}")).into()
+        let fix = "choose another address or stop who has it";
+        port_taken("--admin-listen", &format!("listen on {address}: {text}; {fix}")).into()
     })
 }
 
@@ -243,10 +245,34 @@ async fn stop(running: Running) {
     tasks.stop(TASKS_END_MAX).await;
 }
 
-fn warn_of<'a>(warnings: impl IntoIterator<Item = &'a Warning>) {
+fn warn_of(warnings: impl IntoIterator<Item = impl fmt::Display>) {
     for warning in warnings {
         warn!(event = "config.warning", "{warning}");
     }
+}
+
+/// Those of the gateway, with its words on encryption in terms of the flag that was given.
+pub(super) fn warnings(listen: SocketAddr, of_gateway: &[Warning]) -> Vec<String> {
+    let mut said: Vec<String> = of_gateway.iter().map(Warning::to_string).collect();
+    said.retain(|text| !text.starts_with(NOT_OF_DEV));
+    if !listen.ip().is_loopback() {
+        said.push(format!(
+            "--listen {listen} lets other machines in, without encryption: keys and messages can \
+             be read on the way, so only in a network that you trust"
+        ));
+    }
+    said
+}
+
+/// A port that cannot be had, and how another is asked for by whoever started us.
+fn port_taken(flag: &str, why: &str) -> Failure {
+    let made = std::env::var_os(STARTED_BY).is_some_and(|by| by == "make");
+    let again = if made {
+        "; make run ARGS='--listen 127.0.0.1:9000 --admin-listen 127.0.0.1:9001' takes others"
+    } else {
+        ""
+    };
+    Failure::Port(format!("{flag}: {why}; port 0 takes a free one{again}"))
 }
 
 /// Where a program on this machine reaches a listener.

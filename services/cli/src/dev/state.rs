@@ -95,8 +95,8 @@ impl Drop for State {
 }
 
 /// What the dev process of a folder has said; `None`: none runs there. Credentials will go where it
-/// says, so that nobody else may have said it.
-pub(crate) fn ready(folder: &Path) -> anyhow::Result<Option<Ready>> {
+/// says, so that nobody else may have said it; `otherwise` is what its user can do if they may.
+pub(crate) fn ready(folder: &Path, otherwise: &str) -> anyhow::Result<Option<Ready>> {
     let path = folder.join(READY);
     let cannot_read = || format!("read {}", path.display());
     let file = match File::open(&path) {
@@ -109,7 +109,7 @@ pub(crate) fn ready(folder: &Path) -> anyhow::Result<Option<Ready>> {
             let name = name.display();
             return Err(Failure::Config(format!(
                 "{name} is another user's or others may write to it: what it says of a `wharf dev` \
-                 is not believed; say where the gateway is with --url and --app"
+                 is not believed; {otherwise}"
             ))
             .into());
         }

@@ -1,10 +1,11 @@
 //! How addresses are written, and what people are told to try.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::invocation::{Invocation, quoted};
 use super::ready::{Ready, ReadyApp};
-use super::{address, banner};
+use super::{Args, address, banner, process};
+use crate::output::Output;
 
 #[test]
 fn addresses_are_read_as_people_write_them() {
@@ -65,5 +66,26 @@ fn a_gateway_that_is_not_found_by_itself_is_named() {
         let told = told(url);
         assert!(told.contains(&format!(" sub lobby{sub}")), "{told}");
         assert!(told.contains(&format!(r#"{{"hello":"world"}}'{publish}"#)), "{told}");
+    }
+}
+
+#[test]
+fn warnings_are_of_what_was_asked_for() {
+    let warned = |listen: &str| {
+        let args = Args {
+            listen: listen.parse().expect("an address"),
+            admin_listen: "127.0.0.1:0".parse().expect("an address"),
+            state_dir: PathBuf::from(".wharf"),
+            apps: None,
+            output: Output::Text,
+        };
+        let checked = process::config(&args).check().expect("it can be served");
+        process::warnings(args.listen, &checked.warnings)
+    };
+    assert_eq!(warned("127.0.0.1:7000"), [""; 0]);
+    for listen in ["0.0.0.0:7000", "[::]:7000", "192.0.2.1:7000"] {
+        let said = warned(listen);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with(&format!("--listen {listen} lets other")), "{said:?}");
     }
 }

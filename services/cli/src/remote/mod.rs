@@ -19,6 +19,9 @@ pub(crate) use address::Address;
 pub(crate) use connect::{Stream, connect};
 
 const SECRET_FILE_BYTES_MAX: u64 = 64 << 10;
+const SAY_WHERE: &str = "say where the gateway is with --url and --app";
+const SAY_WHAT_SIGNS: &str =
+    "say what signs with --key and --secret-file (or --secret, or WHARF_SECRET)";
 
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
@@ -73,11 +76,11 @@ impl Target {
 
     /// What the dev process of the folder says of the app. For what goes nowhere.
     pub(crate) fn known(&self) -> anyhow::Result<ReadyApp> {
-        Ok(self.dev()?.1)
+        Ok(self.dev(SAY_WHAT_SIGNS)?.1)
     }
 
     fn find_dev(&self) -> anyhow::Result<Remote> {
-        let (ready, known) = self.dev()?;
+        let (ready, known) = self.dev(SAY_WHERE)?;
         let folder = self.state_dir.display();
         let wrong = || format!("{folder} was written by another version: restart `wharf dev`");
         Ok(Remote {
@@ -87,12 +90,12 @@ impl Target {
         })
     }
 
-    fn dev(&self) -> anyhow::Result<(Ready, ReadyApp)> {
+    /// The dev process of the folder and its app; `otherwise` says which flags can do without.
+    pub(crate) fn dev(&self, otherwise: &str) -> anyhow::Result<(Ready, ReadyApp)> {
         let folder = self.state_dir.display();
-        let ready = dev::state::ready(&self.state_dir)?.ok_or_else(|| {
+        let ready = dev::state::ready(&self.state_dir, otherwise)?.ok_or_else(|| {
             Failure::Unreachable(format!(
-                "no `wharf dev` runs with the state folder {folder}: start it here, or say where \
-                 the gateway is with --url and --app"
+                "no `wharf dev` runs with the state folder {folder}: start it here, or {otherwise}"
             ))
         })?;
         let known = match &self.app {
@@ -165,6 +168,6 @@ pub(crate) fn first_line(path: &Path) -> anyhow::Result<String> {
     }
 }
 
-fn app_code(text: &str) -> Result<AppCode, String> {
+pub(crate) fn app_code(text: &str) -> Result<AppCode, String> {
     AppCode::parse(text).map_err(|error| error.to_string())
 }

@@ -4,6 +4,7 @@ use model::{AppCode, ChannelName, UserId};
 use runtime::{Span, clock};
 
 use super::digest::hmac_hex;
+use crate::failure::Failure;
 use crate::remote::{Credentials, Target};
 
 /// Print a presigned URL of the raw dialect: whoever has it may do what it says until it expires
@@ -25,7 +26,7 @@ pub(super) struct Args {
     /// Channel to which the client's frames go
     #[arg(long, value_name = "NAME", value_parser = channel)]
     publish: Option<ChannelName>,
-    /// The user that the client is
+    /// The user that the client is; presence channels need one
     #[arg(long, value_name = "ID", value_parser = user)]
     user_id: Option<UserId>,
     /// The client does not hear its own publications
@@ -41,6 +42,11 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) fn url(&self) -> anyhow::Result<String> {
+        let presence = self.channels.iter().find(|name| name.as_str().starts_with("presence-"));
+        if let (Some(channel), None) = (presence, &self.user_id) {
+            let text = format!("on {channel} the client is somebody: say who with --user-id ID");
+            return Err(Failure::Usage(text).into());
+        }
         let remote = self.target.find()?;
         let known = remote.known.as_ref();
         let mut url = Url::new(&self.credentials.key(known)?);

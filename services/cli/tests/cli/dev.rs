@@ -87,6 +87,11 @@ fn a_taken_port_names_its_flag() {
             said.err
         );
         assert_eq!(said.out, "");
+        assert!(!said.err.contains("make run"), "{}", said.err);
+        let mut command = wharf(folder.path(), &["dev", flag, &address, other, ":0"]);
+        let output = command.env("WHARF_STARTED_BY", "make").output().expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("make run ARGS='--listen 127.0.0.1:9000 --admin-listen"), "{said}");
     }
 }
 

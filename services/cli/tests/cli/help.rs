@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::process::run;
 
-const COMMANDS: [&[&str]; 11] = [
+const COMMANDS: [&[&str]; 12] = [
     &["--help"],
     &["--version"],
     &["dev", "--help"],
@@ -16,6 +16,7 @@ const COMMANDS: [&[&str]; 11] = [
     &["sign", "channel", "--help"],
     &["sign", "user", "--help"],
     &["sign", "request", "--help"],
+    &["keygen", "--help"],
     &["completions", "--help"],
 ];
 

@@ -109,6 +109,8 @@ fn what_cannot_be_signed_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (arguments, code, words) in [
         (&["url"][..], 7, "no `wharf dev` runs"),
+        (&["url"], 7, "say where the gateway is with --url and --app"),
+        (&["url", "--channel", "a", "--channel", "presence-a"], 2, "--user-id ID"),
         (&["url", "--url", "http://h", "--app", "a"], 2, "--key KEY"),
         (&["url", "--url", "http://h", "--app", "a", "--key", "k"], 2, "--secret-file FILE"),
         (&["url", "--url", "http://h", "--key", "k"], 2, "--app CODE"),
@@ -116,6 +118,8 @@ fn what_cannot_be_signed_is_refused_with_the_way_out() {
         (&["channel", "--socket-id", "x", "--channel", "private-a"], 2, "1234.1234"),
         (&["channel", "--socket-id", "1.2", "--channel", "presence-a"], 2, "--data"),
         (&["user", "--socket-id", "1.2", "--data", "nonsense"], 2, "JSON object"),
+        (&["user", "--socket-id", "1.2", "--data", "{}"], 7, "with --key and --secret-file"),
+        (&["request", "--path", "/apps/1/events"], 7, "with --key and --secret-file"),
     ] {
         let arguments = [&["sign"], arguments].concat();
         let said = run(folder.path(), &arguments);

@@ -16,12 +16,15 @@ use super::{
     args::{Dialect, Publish, Target, Via},
     frame, stamp,
 };
+use crate::failure::Failure;
 
 pub(super) use http::answers;
 
 /// The nonce is constant: it protects caches between client and server, of which a bench has none,
 /// and so the expected answer is a constant as well.
 const NONCE: &str = "d2hhcmYgYmVuY2ggbm9uYw==";
+/// Of the examples' apps.
+const APP_ID: &str = "1";
 const ACCEPT: &str = "fFxSoRU11osFZSeXs/vZCYkeFKs=";
 
 /// What a connection is there for.
@@ -115,6 +118,10 @@ impl Endpoint {
                 target.secret.is_some() || target.publish == Publish::Client,
                 "--publish http needs --secret"
             );
+            ensure!(
+                target.key.is_some() || target.secret.is_none(),
+                "pusher signatures name their key: --key KEY"
+            );
         }
         let secret = target
             .secret
@@ -129,8 +136,8 @@ impl Endpoint {
             publish: target.publish,
             via: Via::Channel,
             credentials: Credentials {
-                app_id: target.app_id.clone(),
-                key: target.key.clone(),
+                app_id: target.app_id.clone().unwrap_or_else(|| APP_ID.to_owned()),
+                key: target.key.clone().unwrap_or_default(),
                 secret,
             },
         })
@@ -230,15 +237,16 @@ pub(super) fn accepted(head: &[u8]) -> Result<(), String> {
 
 fn default_path(target: &Target) -> anyhow::Result<String> {
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let needed = |flag: &str| Failure::Usage(format!("--gateway needs {flag} beside it"));
+    let key = || target.key.as_deref().ok_or_else(|| needed("--key KEY"));
+    let app = || target.app.as_ref().ok_or_else(|| needed("--app CODE"));
     Ok(match target.dialect {
-        Dialect::Raw => format!(
-            "/a/{}/raw?key={}&channel={{channel}}",
-            encode(&target.app),
-            encode(&target.key)
-        ),
+        Dialect::Raw => {
+            format!("/a/{}/raw?key={}&channel={{channel}}", encode(app()?.as_str()), encode(key()?))
+        }
         Dialect::Pusher => format!(
             "/app/{}?protocol=7&client=wharf-bench&version={}&flash=false",
-            encode(&target.key),
+            encode(key()?),
             env!("CARGO_PKG_VERSION")
         ),
         Dialect::Plain => bail!("--dialect plain needs --url"),

@@ -5,12 +5,13 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
+use model::AppCode;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -147,9 +148,10 @@ impl Target {
             gateway: None,
             url: None,
             dialect,
-            app: "bench".to_owned(),
-            app_id: "1".to_owned(),
-            key: "benchkey".to_owned(),
+            app: Some(AppCode::parse("bench").expect("`bench` is a code")),
+            app_id: None,
+            key: Some("benchkey".to_owned()),
+            state_dir: PathBuf::new(),
             secret: None,
             channel: None,
             publish: Publish::Client,

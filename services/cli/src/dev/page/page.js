@@ -152,7 +152,7 @@
 
     stop(text) {
       this.show('closed', 'closed');
-    this.log.querySelector('.empty')?.remove();
+      this.log.querySelector('.empty')?.remove();
       this.trouble.querySelector('p').textContent = text.trim();
       this.trouble.hidden = false;
     }
@@ -189,7 +189,7 @@
   function advice(code) {
     switch (code) {
       case 4401:
-        return `This channel asks for a signature: your backend makes one, or: ${data.program} sign url --channel ${channel}${values(false).flags}`;
+        return signing();
       case 4003:
         return 'Which rule decided is in the apps file that this wharf dev reads.';
       case 4403:
@@ -198,6 +198,13 @@
       default:
         return '';
     }
+  }
+
+  // There is nowhere here to put a signed URL: `sub` signs and connects in one go.
+  function signing() {
+    const { wharf, user, flags } = values(false);
+    const there = `${user}${flags}`;
+    return `This channel asks for a signature. In a terminal: ${wharf} sub ${channel}${there} · For a client, your backend signs, or: ${wharf} sign url --channel ${channel}${there}`;
   }
 
   function retryAfter(failures) {
@@ -298,7 +305,7 @@ ws.onopen = () => ws.send('hello');`],
 const pusher = new Pusher('${v.key}', {
   wsHost: '${v.hostname}', wsPort: ${v.port}, forceTLS: false, cluster: 'x', enabledTransports: ['ws'],
 });
-pusher.subscribe('${v.channel}').bind('greeting', (data) => console.log(data));`],
+pusher.subscribe('${v.channel}').bind('message', (data) => console.log(data));`],
     ['Laravel Echo', 'npm install laravel-echo pusher-js', v => `import Echo from 'laravel-echo';
 import Pusher from 'pusher-js';
 
@@ -306,7 +313,7 @@ const echo = new Echo({
   broadcaster: 'reverb', key: '${v.key}', wsHost: '${v.hostname}', wsPort: ${v.port}, forceTLS: false,
   enabledTransports: ['ws'], Pusher,
 });
-echo.channel('${v.channel}').listen('.greeting', (data) => console.log(data));`],
+echo.channel('${v.channel}').listen('.message', (data) => console.log(data));`],
     ['Node ws', 'npm install ws', v => `import WebSocket from 'ws';
 
 const ws = new WebSocket('${v.raw}');
@@ -334,7 +341,7 @@ if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 }
 _, payload, err := c.Read(ctx)
 fmt.Println(string(payload), err)`],
-    ['Java', 'Java 11 or later, nothing to install', v => `var url = URI.create("${v.raw}");
+    ['Java', 'Java 11 or later, nothing to install; in a main that throws Exception', v => `var url = URI.create("${v.raw}");
 var ws = HttpClient.newHttpClient().newWebSocketBuilder().buildAsync(url, new WebSocket.Listener() {
     @Override
     public CompletionStage<?> onText(WebSocket ws, CharSequence text, boolean last) {
@@ -343,7 +350,8 @@ var ws = HttpClient.newHttpClient().newWebSocketBuilder().buildAsync(url, new We
         return null;
     }
 }).join();
-ws.sendText("hello", true);`],
+ws.sendText("hello", true);
+Thread.sleep(1000);`],
     ['.NET', 'nothing to install', v => `using var ws = new ClientWebSocket();
 var url = new Uri("${v.raw}");
 await ws.ConnectAsync(url, CancellationToken.None);
@@ -356,22 +364,22 @@ Console.WriteLine(Encoding.UTF8.GetString(buffer, 0, got.Count));`],
     ['curl', 'the HTTP API', v => `curl ${v.origin}/v1/apps/${v.code}/publish \\
   -H 'authorization: Bearer ${v.apiKey}' \\
   -H 'content-type: application/json' \\
-  -d '{"channel":"${v.channel}","event":"greeting","data":{"hello":"world"}}'`],
-    ['wharf', 'in the folder where wharf dev was started', v => `${v.wharf} sub ${v.channel}${v.flags}
-${v.wharf} pub ${v.channel} '{"hello":"world"}' --event greeting${v.flags}`],
+  -d '{"channel":"${v.channel}","event":"message","data":{"hello":"world"}}'`],
+    ['wharf', 'in the folder where wharf dev was started', v => `${v.wharf} sub ${v.channel}${v.user}${v.flags}
+${v.wharf} pub ${v.channel} '{"hello":"world"}'${v.flags}`],
     ['Pusher for Node', 'npm install pusher', v => `import Pusher from 'pusher';
 
 const pusher = new Pusher({
   appId: '${v.id}', key: '${v.key}', secret: '${v.secret}',
   host: '${v.hostname}', port: '${v.port}', useTLS: false,
 });
-await pusher.trigger('${v.channel}', 'greeting', { hello: 'world' });`],
+await pusher.trigger('${v.channel}', 'message', { hello: 'world' });`],
     ['Pusher for Python', 'pip install pusher', v => `import pusher
 
 client = pusher.Pusher(
     app_id='${v.id}', key='${v.key}', secret='${v.secret}',
     host='${v.hostname}', port=${v.port}, ssl=False)
-client.trigger('${v.channel}', 'greeting', {'hello': 'world'})`],
+client.trigger('${v.channel}', 'message', {'hello': 'world'})`],
   ];
   const SNIPPETS = [...CLIENTS, ...BACKENDS];
   let chosen = SNIPPETS[0];
@@ -385,6 +393,7 @@ client.trigger('${v.channel}', 'greeting', {'hello': 'world'})`],
       port: location.port || (location.protocol === 'https:' ? '443' : '80'),
       channel,
       wharf: data.program,
+      user: channel.startsWith('presence-') ? ' --user-id 7' : '',
       flags: data.flags + (data.apps.length > 1 ? ` --app ${app.app_code}` : ''),
       code: app.app_code,
       id: app.app_id,
