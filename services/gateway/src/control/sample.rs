@@ -55,6 +55,7 @@ key = "demo-key"
 secret = "changeme"
 
 # A bearer key of the HTTP API (/v1/apps/demo/...): only the SHA-256 of its secret part.
+# `wharf keygen` makes one, and prints this block.
 # [[app.api_key]]
 # key_id = "7Qx2mB9dKfPz"
 # sha256 = "64 lower-case hex digits"
