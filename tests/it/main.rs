@@ -3,6 +3,7 @@
 mod apps;
 mod bad_input;
 mod cross_dialect;
+mod last_values;
 mod limits;
 mod order;
 mod panics;

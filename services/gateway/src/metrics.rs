@@ -133,6 +133,8 @@ pub(crate) struct Instruments {
     pub(crate) lag: Histogram<f64>,
     quota_rejected: Instrument<u64>,
     pub(crate) config_rejected: Instrument<u64>,
+    /// Sockets beyond `sockets_per_address_max`.
+    pub(crate) socket_rejected: Instrument<u64>,
 }
 
 impl Instruments {
@@ -154,6 +156,10 @@ impl Instruments {
             quota_rejected: meter
                 .u64_counter("wharf.gateway.quota.rejected")
                 .with_description("Requests refused by a limit, by its reason.")
+                .build(),
+            socket_rejected: meter
+                .u64_counter("wharf.gateway.socket.rejected")
+                .with_description("Sockets closed at once: too many of one address.")
                 .build(),
             config_rejected: meter
                 .u64_counter("wharf.gateway.config.rejected")

@@ -32,6 +32,9 @@ use crate::transport::Transport;
 
 pub(crate) use task::{Opened, Opening, Permits, begin, refuse, serve};
 
+/// Last values that a handshake's channels may have for it.
+const BEGINNING_BYTES_MAX: usize = 16 << 20;
+
 /// Echo apps are sent extremes, and send them back.
 const ECHO_QUEUE_BYTES_MAX: usize = 64 << 20;
 
@@ -52,6 +55,9 @@ pub(crate) struct Connection {
     /// Comes with the upgrade; what is said before waits in the outbox.
     transport: OnceCell<Transport>,
     queue_bytes_max: usize,
+    /// What the handshake's own channels had for it (their last values): the queue may be longer by
+    /// so much until that has been written.
+    beginning_bytes: Cell<usize>,
     outbox: RefCell<Outbox>,
     closing: Cell<Option<CloseReason>>,
     waker: Cell<Option<Waker>>,
@@ -140,6 +146,7 @@ impl Connection {
             user: Cell::default(),
             transport: OnceCell::new(),
             queue_bytes_max,
+            beginning_bytes: Cell::new(BEGINNING_BYTES_MAX),
             outbox: RefCell::default(),
             closing: Cell::new(None),
             waker: Cell::new(None),
@@ -153,6 +160,11 @@ impl Connection {
     pub(crate) fn attach(&self, transport: Transport) {
         self.transport.set(transport).expect("a connection is upgraded once");
         self.flush();
+    }
+
+    /// The bound on what waits for this client now.
+    fn waiting_bytes_max(&self) -> usize {
+        self.queue_bytes_max + self.beginning_bytes.get()
     }
 
     fn transport(&self) -> &Transport {
@@ -197,7 +209,8 @@ impl Connection {
         let mut outbox = self.outbox.borrow_mut();
         // One write may be larger than the queue should be (escaping makes JSON six times as long):
         // it closes only a client that was behind before.
-        let was_behind = outbox.bytes() > self.queue_bytes_max / 2;
+        let waiting_bytes_max = self.waiting_bytes_max();
+        let was_behind = outbox.bytes() > waiting_bytes_max / 2;
         match outbox.send(self.transport.get(), bytes, keep) {
             // TLS may hold what the socket did not take.
             Sent::All if self.transport().wants_write() => {
@@ -205,7 +218,7 @@ impl Connection {
                 self.stall();
             }
             Sent::All => {}
-            Sent::Queued if was_behind && outbox.bytes() > self.queue_bytes_max => {
+            Sent::Queued if was_behind && outbox.bytes() > waiting_bytes_max => {
                 drop(outbox);
                 self.close(CloseReason::SlowConsumer);
                 return false;
@@ -298,7 +311,7 @@ impl Connection {
         if unsent && self.transport().poll_writable(cx).is_ready() {
             return Poll::Ready(Event::Writable);
         }
-        if outbox.bytes() <= self.queue_bytes_max / 2
+        if outbox.bytes() <= self.waiting_bytes_max() / 2
             && self.transport().poll_readable(cx).is_ready()
         {
             return Poll::Ready(Event::Readable);
@@ -314,6 +327,7 @@ impl Connection {
             let before = outbox.bytes();
             (outbox.flush(self.transport()), before, outbox.bytes())
         };
+        self.beginning_bytes.set(self.beginning_bytes.get().min(after));
         match sent {
             Sent::All => self.clock.stalled.set(None),
             Sent::Queued if after < before => self.clock.stalled.set(Some(self.shard.now())),

@@ -9,7 +9,7 @@ use model::{
     Refusal, ServerAnswer, ServerCall, ServerPublish, Source,
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::Gateway;
 use crate::app::App;
@@ -68,12 +68,15 @@ pub(super) async fn perform_whole(
     shard: &Rc<Shard>,
     app: &Arc<App>,
     call: ServerCall,
+    place: OwnedSemaphorePermit,
 ) -> Result<ServerAnswer, Refusal> {
     let (tell, told) = oneshot::channel();
     let (this, app) = (Rc::clone(shard), Arc::clone(app));
     shard.spawn(async move {
+        let answer = perform(&this.gateway, &app, call).await;
+        drop(place);
         // Nobody may be left to be told.
-        let _ = tell.send(perform(&this.gateway, &app, call).await);
+        let _ = tell.send(answer);
     });
     match tokio::time::timeout(PERFORM_MAX, told).await {
         Ok(Ok(answer)) => answer,

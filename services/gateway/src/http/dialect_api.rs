@@ -12,6 +12,7 @@ use model::{AppState, Reason};
 use opentelemetry::KeyValue;
 use protocol::Protocol;
 use protocol::server_api::{ApiCredential, ApiError, ApiRequest, ApiResponse, ServerApi};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
 use crate::auth;
@@ -50,7 +51,7 @@ async fn respond(
         Err(error) if is_whole => return refused(error),
         Err(error) => return closing(error),
     };
-    let _place = match shard.gateway.api.admit() {
+    let place = match shard.gateway.api.admit() {
         Ok(place) => place,
         Err(refusal) => return closing(ApiError::from(&refusal)),
     };
@@ -58,14 +59,19 @@ async fn respond(
     let (parts, body) = match body::read(&shard.gateway, request).await {
         Ok(read) => read,
         Err(error) => {
-            return closing(ApiError::new(error.status(), error.reason(), error.detail()));
+            let error = ApiError::new(error.status(), error.reason(), error.detail());
+            let (reason, response) = (error.reason.word(), closing(error));
+            span.end(response.status(), Some(reason));
+            return response;
         }
     };
-    if let Err(error) = auth::verify_body(&credential, &body) {
-        return refused(error);
-    }
     let asked = asked(&parts.method, &parts.uri, &parts.headers, &body);
-    match answer(shard, &app, api, &asked).await {
+    let judged = auth::verify_body(&credential, &body);
+    let answered = match judged {
+        Ok(()) => answer(shard, &app, api, (&asked, place)).await,
+        Err(error) => Err(error),
+    };
+    match answered {
         Ok(answer) => {
             let response = plain(answer, None);
             span.end(response.status(), None);
@@ -103,10 +109,10 @@ async fn answer(
     shard: &Rc<Shard>,
     app: &Arc<App>,
     api: &dyn ServerApi,
-    asked: &ApiRequest<'_>,
+    (asked, place): (&ApiRequest<'_>, OwnedSemaphorePermit),
 ) -> Result<ApiResponse, ApiError> {
     let call = api.read(asked)?;
-    let answer = calls::perform_whole(shard, app, call).await;
+    let answer = calls::perform_whole(shard, app, call, place).await;
     Ok(api.answer(asked, &answer.map_err(|refusal| ApiError::from(&refusal))?))
 }
 

@@ -74,10 +74,13 @@ pub(crate) async fn accept(shard: Rc<Shard>, listener: TcpListener) {
         match accepted {
             (Ok(place), Ok((socket, peer))) => {
                 // Too many of one address: closed, which is the cheapest answer.
-                if let Ok(address) = address_place(&shard, peer.ip()) {
-                    let places = SocketPlaces { handshake: Some(place), _address: address };
-                    shard.spawn(serve(Rc::clone(&shard), socket, peer, places));
-                }
+                let Ok(address) = address_place(&shard, peer.ip()) else {
+                    shard.gateway.instruments.socket_rejected.add(1, &[]);
+                    debug!(event = "socket.rejected", client.address = %peer.ip(), "too many sockets");
+                    continue;
+                };
+                let places = SocketPlaces { handshake: Some(place), _address: address };
+                shard.spawn(serve(Rc::clone(&shard), socket, peer, places));
             }
             (_, Err(error)) => {
                 // Out of descriptors, mostly: accepting goes on when some come back.
@@ -95,7 +98,7 @@ struct SocketPlaces {
     _address: Option<AddressPermit>,
 }
 
-/// Proxies bring many clients: theirs are counted one by one, by what the proxies say.
+/// Proxies bring many clients: only their connections are counted, by what the proxies say.
 fn address_place(shard: &Shard, ip: IpAddr) -> Result<Option<AddressPermit>, Duration> {
     let gateway = &shard.gateway;
     if gateway.config.trusted_proxies.contains(ip) {
@@ -211,7 +214,7 @@ fn page(shard: &Shard, peer: Peer, request: &Request<Incoming>) -> Option<Respon
     // Behind a proxy the socket's other end says nothing about who asks.
     let forwarded = |name: &HeaderName| {
         let name = name.as_str();
-        name == "via" || name == "forwarded" || name.starts_with("x-forwarded-")
+        matches!(name, "via" | "forwarded" | "x-real-ip") || name.starts_with("x-forwarded-")
     };
     if request.headers().keys().any(forwarded) {
         return None;

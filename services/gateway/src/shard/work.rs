@@ -78,8 +78,9 @@ async fn work(shard: &Rc<Shard>) {
                     }
                 }
                 Item::Order(order) => {
-                    // What was said before the order is told before it is obeyed.
-                    while turn(shard) {
+                    // What was said before someone is sent away is told before.
+                    while matches!(order, Order::Disconnect { .. }) && turn(shard) {
+                        beat.touch();
                         tokio::task::yield_now().await;
                     }
                     obey(shard, order);
