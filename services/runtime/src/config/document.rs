@@ -150,7 +150,8 @@ fn explain(message: &str) -> (Kind, String, String) {
         return (Kind::Value, format!("has the wrong type, {}", in_words(kind)), fix);
     }
     if what.starts_with("invalid value: ") || what.starts_with("invalid length ") {
-        return (Kind::Value, "value is out of range".to_owned(), format!("write {expected}"));
+        let fix = format!("write {expected}");
+        return (Kind::Value, "value is out of range".to_owned(), fix);
     }
     match message.split_once(": ") {
         Some((problem, fix)) => (Kind::Value, problem.to_owned(), fix.to_owned()),
@@ -164,6 +165,7 @@ fn in_words(kind: &str) -> &str {
         "usize" | "u8" | "u16" | "u32" | "u64" | "i32" | "i64" | "integer" => "a whole number",
         "map" => "a table",
         "sequence" | "a sequence" => "a list (for tables: [[name]] with two brackets)",
+        other if other.starts_with("struct ") => "a table",
         other => other,
     }
 }
