@@ -14,9 +14,10 @@ ALL := --workspace --locked
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+run: export WHARF_STARTED_BY := make
 run: ## Build, start everything, print endpoints and keys (ARGS='--listen 127.0.0.1:9000')
 	cargo build --release $(ALL) --bin wharf
-	@WHARF_STARTED_BY=make $(CARGO_TARGET_DIR)/release/wharf dev $(ARGS)
+	@$(CARGO_TARGET_DIR)/release/wharf dev $(ARGS)
 
 build: ## Build everything (debug)
 	cargo build $(ALL)

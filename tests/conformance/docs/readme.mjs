@@ -15,7 +15,7 @@ const RUN = typed(page.take('', 'they already have'));
 const [SUB, PUB] = typed(page.take('', 'prints endpoints, keys and the first thing to try'));
 const PUSHER_JS = page.take('js', 'A message published through one');
 const WEBSOCKET = page.take('js', 'A message published through one');
-const REAL = typed(page.take('', 'Run it for real'));
+const REAL = typed(page.take('', '`make release` builds'));
 const MEASURE = typed(page.take('', 'Test and measure'));
 
 const CONFIGURATION_WRONG = 78;
