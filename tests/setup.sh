@@ -28,6 +28,9 @@ has python3 || missing+=(python3)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 has chromium || missing+=(chromium)
 has dpkg-deb || missing+=(dpkg)
+# For the documentation's own commands.
+has curl || missing+=(curl)
+has openssl || missing+=(openssl)
 # For the fuzzing engine.
 has c++ || missing+=(g++)
 
