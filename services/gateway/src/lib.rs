@@ -20,11 +20,13 @@ mod transport;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use broker::{Broker, DeliverySink, ShardId};
 use model::CloseReason;
 use opentelemetry::metrics::Meter;
 use parking_lot::Mutex;
+use runtime::Tasks;
 use runtime::admin::Health;
 use runtime::telemetry::Tracer;
 use tracing::info;
@@ -132,6 +134,26 @@ impl Running {
             // A shard that panicked has said so in the log.
             let _ = shard.join();
         }
+    }
+
+    /// As [`Running::stop`], without blocking the caller's thread; what ages meanwhile is let go.
+    pub async fn drain(self: &Arc<Self>) {
+        const THREAD_END_MAX: Duration = Duration::from_secs(1);
+        let tasks = Tasks::new();
+        let (ended, mut end) = tokio::sync::oneshot::channel();
+        let this = Arc::clone(self);
+        tasks.spawn_blocking("drain", move || {
+            this.stop();
+            let _ = ended.send(());
+        });
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = &mut end => break,
+                _ = second.tick() => self.sweep(),
+            }
+        }
+        tasks.stop(THREAD_END_MAX).await;
     }
 
     /// Lets the broker and the API let go of what has aged; about once a second.

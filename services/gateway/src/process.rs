@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use runtime::admin::{self, Health};
+use runtime::chain;
 use runtime::config::{EXIT_CONFIG, EXIT_PORT};
 use runtime::shutdown::{Signal, Signals};
 use runtime::telemetry::{self, Telemetry};
-use runtime::{Tasks, chain};
 use tracing::{error, info, warn};
 
 use crate::config::{Checked, Config, cap_connections};
@@ -59,16 +59,15 @@ pub fn main(config: Option<&Path>, asked: Asked) -> ExitCode {
             return fail(EXIT_CONFIG, &error);
         }
     }
+    checked.warnings.extend(warnings);
+    checked.warnings.extend(control::conflicts(&apps, &checked.limits));
     if asked == Asked::Check {
-        let conflicts = control::conflicts(&apps, &checked.limits);
-        for warning in checked.warnings.iter().chain(&warnings).chain(&conflicts) {
+        for warning in &checked.warnings {
             say(&format!("warning: {warning}\n"));
         }
         say(&format!("ok: {} app(s)\n", apps.len()));
         return ExitCode::SUCCESS;
     }
-    checked.warnings.extend(warnings);
-    checked.warnings.extend(control::conflicts(&apps, &checked.limits));
     let capped = cap_connections(&mut checked);
     checked.warnings.extend(capped);
     run(checked, apps)
@@ -124,9 +123,8 @@ async fn serve(config: Checked, apps: Vec<model::App>) -> ExitCode {
         admin = %admin.local_addr(),
         "ready"
     );
-    let tasks = Tasks::new();
     until_stopped(signals, &running, &apps_file, insecure).await;
-    stop(running, &tasks).await;
+    running.drain().await;
     info!(event = "gateway.stopped", "stopped");
     admin.stop();
     telemetry.shutdown().await;
@@ -180,23 +178,6 @@ async fn reload(running: &Running, apps: &Path) {
         Err(error) => {
             running.reload_refused();
             error!(event = "config.refused", error = %chain(&error), "apps not reloaded");
-        }
-    }
-}
-
-async fn stop(running: Arc<Running>, tasks: &Tasks) {
-    let (ended, end) = tokio::sync::oneshot::channel();
-    let sweeping = Arc::clone(&running);
-    tasks.spawn_blocking("drain", move || {
-        running.stop();
-        let _ = ended.send(());
-    });
-    let mut second = tokio::time::interval(Duration::from_secs(1));
-    tokio::pin!(end);
-    loop {
-        tokio::select! {
-            _ = &mut end => return,
-            _ = second.tick() => sweeping.sweep(),
         }
     }
 }

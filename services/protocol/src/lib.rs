@@ -4,6 +4,7 @@
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod frame;
+mod hex;
 pub mod json;
 pub mod pusher;
 pub mod raw;

@@ -13,7 +13,7 @@ use gateway::{Parts, Running, StartError, control};
 use runtime::admin::{self, Health};
 use runtime::shutdown::{Signal, Signals};
 use runtime::telemetry::{LogConfig, LogFormat, LogOutput, Telemetry};
-use runtime::{Span, Tasks, chain};
+use runtime::{Span, chain};
 use tracing::{debug, error, info, warn};
 
 use super::invocation::Invocation;
@@ -27,7 +27,6 @@ use crate::output::{self, Output};
 
 /// How long clients are given to go elsewhere.
 const DRAIN: Span = Span::from_secs(2);
-const TASKS_END_MAX: Duration = Duration::from_secs(1);
 /// The highest rate that there is: one machine is all clients at once, and a reload is a storm.
 const RATE_MAX: u32 = 1_000_000;
 const CONNECTIONS_MAX: u32 = 4_000_000;
@@ -72,6 +71,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     let invocation = Invocation::new(&args.state_dir);
     let page = Arc::new(DevPage::new(invocation.clone()));
     let running = start(args, apps.clone(), &telemetry, Arc::clone(&health), Arc::clone(&page))?;
+    let running = Arc::new(running);
     let admin = admin::start(admin_listener, health, telemetry.registry())?;
     let gateway_address = running.addresses().first().copied().unwrap_or(args.listen);
     let shown = Shown {
@@ -90,7 +90,7 @@ async fn serve(args: &Args) -> anyhow::Result<()> {
     output::line(&text).map_err(|error| anyhow!("say on stdout what is ready: {error}"))?;
     until_stopped(signals, &terminal, &running, &shown).await;
     state.withdraw();
-    stop(running).await;
+    running.drain().await;
     admin.stop();
     telemetry.shutdown().await;
     Ok(())
@@ -232,17 +232,6 @@ async fn reload(running: &Running, shown: &Shown<'_>) {
         error!(event = "state.refused", error = format!("{error:#}"), "keys are not written");
     }
     info!(event = "config.reloaded", apps = apps.len(), closed, "apps reloaded");
-}
-
-async fn stop(running: Running) {
-    let tasks = Tasks::new();
-    let (ended, end) = tokio::sync::oneshot::channel();
-    tasks.spawn_blocking("drain", move || {
-        running.stop();
-        let _ = ended.send(());
-    });
-    let _ = end.await;
-    tasks.stop(TASKS_END_MAX).await;
 }
 
 fn warn_of(warnings: impl IntoIterator<Item = impl fmt::Display>) {

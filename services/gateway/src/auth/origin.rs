@@ -40,13 +40,6 @@ impl OriginRefusal {
             Self::NotListed => 403,
         }
     }
-
-    pub fn detail(self) -> &'static str {
-        match self {
-            Self::Malformed => "the Origin header is not one origin",
-            Self::NotListed => "this origin is not on the app's list of allowed origins",
-        }
-    }
 }
 
 /// Whether a request with these `Origin` headers may connect. Where there is none no browser asks,

@@ -235,8 +235,8 @@ fn judge(app: &model::App, accepted: &Accepted) -> Result<Standing, CloseReason>
 /// Who sends no proper request, or from a page that is not listed, is a stranger to every dialect.
 fn refusal_status(protocol: &dyn Protocol, reason: CloseReason) -> Option<StatusCode> {
     let status = match reason {
-        CloseReason::OriginRefused => Some(403),
-        CloseReason::BadMessage => Some(400),
+        CloseReason::OriginRefused => Some(OriginRefusal::NotListed.status()),
+        CloseReason::BadMessage => Some(OriginRefusal::Malformed.status()),
         _ => protocol.refusal_status(reason),
     };
     status.and_then(|status| StatusCode::from_u16(status).ok())

@@ -17,7 +17,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use broker::ShardId;
-use tokio::net::TcpListener;
 
 use crate::Gateway;
 use crate::connection::Connection;
@@ -164,6 +163,3 @@ impl Drop for Running {
         self.0.tasks.set(self.0.tasks.get() - 1);
     }
 }
-
-/// A shard's listeners, already bound.
-pub(crate) type Listeners = Vec<TcpListener>;

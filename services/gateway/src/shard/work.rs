@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::hub::audience::{SENDS_PER_TURN, Step};
 use crate::shard::inbox::{Item, Order, Whom, reserved};
-use crate::shard::{Listeners, Shard, drain, timer};
+use crate::shard::{Shard, drain, timer};
 use crate::{Gateway, http};
 
 /// Between signs of life of an idle shard; `/healthz` misses them after 5 s.
@@ -39,7 +39,7 @@ pub(crate) fn start(
 async fn run(gateway: Arc<Gateway>, id: ShardId, listeners: Vec<std::net::TcpListener>) {
     let _ending = Ending(Arc::clone(&gateway), id);
     let shard = Shard::new(gateway, id);
-    let listeners: Listeners = listeners
+    let listeners: Vec<_> = listeners
         .into_iter()
         .map(tokio::net::TcpListener::from_std)
         .collect::<Result<_, _>>()

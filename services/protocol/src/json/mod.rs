@@ -101,12 +101,19 @@ pub(crate) fn fields<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonErr
 }
 
 /// The content of a JSON string; `None` where the value is something else.
-pub(crate) fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
+pub fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
     let content = raw.get().strip_prefix('"')?.strip_suffix('"')?;
     if content.contains('\\') {
         return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
     }
     Some(Cow::Borrowed(content))
+}
+
+/// Parts an item of a list from the one before it.
+pub(crate) fn comma(out: &mut String, index: usize) {
+    if index > 0 {
+        out.push(',');
+    }
 }
 
 /// For `deserialize_with`: keeps `null` apart from a field that is not there.

@@ -165,24 +165,18 @@ fn in_words(refusal: &Refusal) -> String {
 fn presence(members: &[Member]) -> String {
     let mut data = String::from(r#"{"presence":{"ids":["#);
     for (index, member) in members.iter().enumerate() {
-        comma(&mut data, index);
+        json::comma(&mut data, index);
         json::write_string(&mut data, member.user.as_str());
     }
     data.push_str(r#"],"hash":{"#);
     for (index, member) in members.iter().enumerate() {
-        comma(&mut data, index);
+        json::comma(&mut data, index);
         json::write_string(&mut data, member.user.as_str());
         data.push(':');
         data.push_str(member.info.as_ref().map_or("null", |info| info.as_str()));
     }
     write!(data, r#"}},"count":{}}}}}"#, members.len()).expect("a String takes all");
     data
-}
-
-fn comma(data: &mut String, index: usize) {
-    if index > 0 {
-        data.push(',');
-    }
 }
 
 /// The hot path: one String, grown at most once for payloads that need few escapes.

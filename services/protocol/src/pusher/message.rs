@@ -7,6 +7,7 @@ use model::{Member, Reason, Refusal, Signature, Text, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::hex::is_hex;
 use crate::json;
 
 #[derive(Debug, Deserialize)]
@@ -100,8 +101,7 @@ pub(super) fn signed_in(user_data: &str) -> Result<Member, Refusal> {
 /// be told that it is not authorised, not that its message makes no sense.
 pub(super) fn signature(auth: &str, message: String) -> Signature {
     let (key, digest) = auth.split_once(':').unwrap_or_default();
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    let digest = if digest.len() == 64 && digest.bytes().all(hex) { digest } else { "" };
+    let digest = if is_hex(digest, 64) { digest } else { "" };
     Signature { key: String::from(key), message, digest: String::from(digest) }
 }
 

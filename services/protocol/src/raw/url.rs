@@ -6,6 +6,7 @@ use model::{
 
 use super::sign;
 use crate::Admission;
+use crate::hex::is_hex;
 
 #[derive(Debug)]
 pub(super) struct Request {
@@ -125,7 +126,5 @@ fn number(value: &str) -> Result<u64, CloseReason> {
 
 /// A malformed digest becomes one that cannot hold: the client is not authorised.
 fn digest(value: &str) -> String {
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    let whole = value.len() == 64 && value.bytes().all(hex);
-    if whole { String::from(value) } else { String::new() }
+    if is_hex(value, 64) { String::from(value) } else { String::new() }
 }

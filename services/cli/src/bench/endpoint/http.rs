@@ -4,8 +4,9 @@ use md5::{Digest as _, Md5};
 use ring::hmac;
 use serde_json::json;
 
-use super::{Endpoint, to_hex};
+use super::Endpoint;
 use crate::bench::clock;
+use crate::sign::digest::hex;
 
 /// The API takes no more events in one batch.
 const BATCH_MAX: usize = 10;
@@ -55,7 +56,7 @@ pub(in crate::bench) fn answers(buffer: &[u8]) -> Answers {
 }
 
 fn request(endpoint: &Endpoint, path: &str, body: &str) -> Vec<u8> {
-    let body_md5 = to_hex(&Md5::digest(body.as_bytes()));
+    let body_md5 = hex(&Md5::digest(body.as_bytes()));
     // In the order of the names, as the signature wants them.
     let query = format!(
         "auth_key={}&auth_timestamp={}&auth_version=1.0&body_md5={body_md5}",
@@ -63,7 +64,7 @@ fn request(endpoint: &Endpoint, path: &str, body: &str) -> Vec<u8> {
         clock::unix_seconds()
     );
     let signature = endpoint.credentials.secret.as_ref().map(|secret| {
-        to_hex(hmac::sign(secret, format!("POST\n{path}\n{query}").as_bytes()).as_ref())
+        hex(hmac::sign(secret, format!("POST\n{path}\n{query}").as_bytes()).as_ref())
     });
     format!(
         "POST {path}?{query}&auth_signature={} HTTP/1.1\r\nHost: {}\r\n\

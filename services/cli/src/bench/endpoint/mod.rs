@@ -4,10 +4,7 @@
 mod http;
 mod pusher;
 
-use std::{
-    fmt::Write as _,
-    net::{SocketAddr, ToSocketAddrs as _},
-};
+use std::net::{SocketAddr, ToSocketAddrs as _};
 
 use anyhow::{Context as _, bail, ensure};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -274,12 +271,4 @@ fn split_url(url: &str) -> anyhow::Result<(String, String)> {
 fn mask_for(payload: &[u8]) -> u32 {
     let stamp = &payload[..payload.len().min(stamp::BYTES)];
     stamp.iter().fold(0x9e37_79b9, |mask, byte| mask.rotate_left(5) ^ u32::from(*byte))
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
 }

@@ -4,7 +4,8 @@ use ring::hmac;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Endpoint, Role, Step, to_hex};
+use super::{Endpoint, Role, Step};
+use crate::sign::digest::hex;
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -47,7 +48,7 @@ fn subscribe(endpoint: &Endpoint, socket_id: &str) -> String {
     let channel = &endpoint.channel;
     let key = &endpoint.credentials.key;
     let signed = |secret: &hmac::Key, text: &str| {
-        format!("{key}:{}", to_hex(hmac::sign(secret, text.as_bytes()).as_ref()))
+        format!("{key}:{}", hex(hmac::sign(secret, text.as_bytes()).as_ref()))
     };
     let data = match &endpoint.credentials.secret {
         Some(secret) if channel.starts_with("presence-") => {

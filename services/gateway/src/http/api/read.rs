@@ -82,7 +82,7 @@ pub(super) fn optional(field: Field<'_>) -> Field<'_> {
 }
 
 pub(super) fn string<'a>(name: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, Failure> {
-    content(raw).ok_or_else(|| wrong(name, "must be a string"))
+    json::string(raw).ok_or_else(|| wrong(name, "must be a string"))
 }
 
 /// The elements of an array, of which there may be so many.
@@ -106,7 +106,7 @@ pub(super) fn array<'a>(
 
 pub(super) fn channel(name: &'static str, field: Field<'_>) -> Result<ChannelName, Failure> {
     let raw = field.ok_or_else(|| bad_channel(name, "is missing"))?;
-    let text = content(raw).ok_or_else(|| bad_channel(name, "must be a string"))?;
+    let text = json::string(raw).ok_or_else(|| bad_channel(name, "must be a string"))?;
     channel_text(name, &text)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn channel_text(name: &'static str, text: &str) -> Result<ChannelName
 pub(super) fn event(field: Field<'_>) -> Result<Option<EventName>, Failure> {
     let bad = |what: &str| Failure::field(Reason::BadEvent, format!("`event` {what}"));
     let Some(raw) = optional(field) else { return Ok(None) };
-    let text = content(raw).ok_or_else(|| bad("must be a string"))?;
+    let text = json::string(raw).ok_or_else(|| bad("must be a string"))?;
     let allowed = "an event's name is 1 to 200 bytes, no control characters";
     EventName::parse(&text).map(Some).map_err(|error| bad(&format!("{error}: {allowed}")))
 }
@@ -166,13 +166,13 @@ pub(super) fn payload(
 
 pub(super) fn connection(name: &'static str, raw: &RawValue) -> Result<ConnectionId, Failure> {
     let what = "must be a connection's id: a string such as \"123.456\"";
-    let text = content(raw).ok_or_else(|| wrong(name, what))?;
+    let text = json::string(raw).ok_or_else(|| wrong(name, what))?;
     ConnectionId::parse(&text).map_err(|_| wrong(name, what))
 }
 
 pub(super) fn user(name: &'static str, raw: &RawValue) -> Result<UserId, Failure> {
     let what = "must be a user's id: a string of 1 to 128 bytes, no control characters";
-    let text = content(raw).ok_or_else(|| wrong(name, what))?;
+    let text = json::string(raw).ok_or_else(|| wrong(name, what))?;
     UserId::parse(&text).map_err(|_| wrong(name, what))
 }
 
@@ -191,15 +191,6 @@ pub(super) fn wrong(name: &str, what: &str) -> Failure {
 
 fn bad_channel(name: &str, what: &str) -> Failure {
     Failure::field(Reason::BadChannel, format!("`{name}` {what}"))
-}
-
-/// The content of a JSON string.
-fn content(raw: &RawValue) -> Option<Cow<'_, str>> {
-    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        return serde_json::from_str(raw.get()).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(inner))
 }
 
 /// A name that a client made up, as far as it may be shown back.

@@ -42,7 +42,7 @@ fn published(
     if Route::of(request)? == Route::Events {
         out.push_str(r#""channels":{"#);
         for (index, published) in all.iter().flatten().enumerate() {
-            comma(&mut out, index);
+            json::comma(&mut out, index);
             json::write_string(&mut out, published.channel.as_str());
             out.push(':');
             attributes(&mut out, infos.first().copied().unwrap_or_default(), published.occupancy);
@@ -52,7 +52,7 @@ fn published(
     }
     out.push_str(r#""batch":["#);
     for (index, message) in all.iter().enumerate() {
-        comma(&mut out, index);
+        json::comma(&mut out, index);
         let info = infos.get(index).copied().unwrap_or_default();
         attributes(&mut out, info, message.first().and_then(|published| published.occupancy));
     }
@@ -65,7 +65,7 @@ fn channels(states: &[ChannelState], info: Info) -> String {
     // Channels of users are addresses, not channels that a tenant has made.
     let shown = states.iter().filter(|state| !state.channel.as_str().starts_with('#'));
     for (index, state) in shown.enumerate() {
-        comma(&mut out, index);
+        json::comma(&mut out, index);
         json::write_string(&mut out, state.channel.as_str());
         out.push(':');
         attributes(&mut out, info, Some(state.occupancy));
@@ -100,7 +100,7 @@ fn channel(state: &ChannelState, info: Info) -> String {
 fn users(members: &[Member]) -> String {
     let mut out = String::from(r#"{"users":["#);
     for (index, member) in members.iter().enumerate() {
-        comma(&mut out, index);
+        json::comma(&mut out, index);
         out.push_str(r#"{"id":"#);
         json::write_string(&mut out, member.user.as_str());
         out.push('}');
@@ -118,7 +118,7 @@ fn attributes(out: &mut String, info: Info, occupancy: Option<Occupancy>) {
     let mut index = 0;
     for (name, count) in [("subscription_count", subscriptions), ("user_count", users)] {
         if let Some(count) = count {
-            comma(out, index);
+            json::comma(out, index);
             write!(out, r#""{name}":{count}"#).expect("a String takes all");
             index += 1;
         }
@@ -130,11 +130,5 @@ fn data(publication: &Publication) -> String {
     match &publication.payload {
         Payload::Text(text) => String::from(text.as_str()),
         Payload::Binary(bytes) => STANDARD.encode(bytes),
-    }
-}
-
-fn comma(out: &mut String, index: usize) {
-    if index > 0 {
-        out.push(',');
     }
 }

@@ -5,6 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{USERS, parameter, parameters};
 use crate::AppRef;
+use crate::hex::is_hex;
 use crate::server_api::{ApiCredential, ApiError, ApiRequest};
 
 pub(super) fn read(request: &ApiRequest<'_>) -> Result<ApiCredential, ApiError> {
@@ -67,11 +68,6 @@ fn message(request: &ApiRequest<'_>, parameters: &[(String, String)]) -> String 
         message.push_str(value);
     }
     message
-}
-
-fn is_hex(text: &str, digits: usize) -> bool {
-    let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    text.len() == digits && text.bytes().all(hex)
 }
 
 fn unauthorized(detail: &'static str) -> ApiError {

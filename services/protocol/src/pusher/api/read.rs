@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::{Route, bad, parameter, parameters};
 use crate::json;
 use crate::pusher::channel::{self, Audience, Kind};
+use crate::pusher::message;
 use crate::server_api::{ApiError, ApiRequest};
 
 /// Channels of one trigger.
@@ -215,16 +216,12 @@ fn required<'a>(
     field: Option<&'a RawValue>,
     detail: &'static str,
 ) -> Result<Cow<'a, str>, ApiError> {
-    field.and_then(json::string).ok_or_else(|| bad(detail))
+    message::required(field, detail).map_err(|refusal| bad(refusal.detail))
 }
 
 fn optional<'a>(
     field: Option<&'a RawValue>,
     detail: &'static str,
 ) -> Result<Option<Cow<'a, str>>, ApiError> {
-    match field {
-        None => Ok(None),
-        Some(raw) if raw.get() == "null" => Ok(None),
-        Some(raw) => json::string(raw).map(Some).ok_or_else(|| bad(detail)),
-    }
+    message::optional(field, detail).map_err(|refusal| bad(refusal.detail))
 }
